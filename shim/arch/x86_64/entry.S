@@ -1,0 +1,348 @@
+/* Where every stub arrives (intercept/stub_layout.h), and the ways back to the program.
+ *
+ * On arrival: rax = system call number, rdi rsi rdx r10 r8 r9 = arguments, rsp -> tail, site_end,
+ * 128 bytes of red zone, the program's stack (frame.h). All registers are the program's.
+ * On return: rax = result; rcx, r11 lost, as after a real `syscall`; all others kept.
+ *
+ * For an unwinder each function here is called from the *site*: its return address is site_end
+ * and its CFA the program's rsp, so the stub between them does not exist.
+ *
+ * Signals. A poke (emul/signal.c) that lands between the look at uthread.attn and the return to the
+ * program would be missed; its handler rewinds to the look. That is right since nothing between
+ * the labels changes memory: [exit_check, exit_end) and [pass_check, pass_end).
+ */
+#include "frame.h"
+#include "../../intercept/stub_layout.h"
+
+        .hidden syscall_table
+        .hidden sigreturn_prepare
+        .hidden sigreturn_pending
+        .hidden foreign_dispatch
+        .hidden hook_exit_slow
+        .hidden after_vfork
+        .hidden sched_active
+        .text
+
+/* The unwinder's view when rsp = program's rsp - 128 - 16 - extra. */
+.macro CFA_ENTRY extra
+        .cfi_def_cfa rsp, 144 + \extra
+.endm
+
+        .globl  handoff_entry
+        .hidden handoff_entry
+        .type   handoff_entry, @function
+        .p2align 6
+handoff_entry:
+        .cfi_startproc
+        .cfi_def_cfa rsp, 144
+        .cfi_offset rip, -136
+        cmpq    $SYSCALL_TABLE_SIZE, %rax
+        jae     .Lmaybe_pass                /* unsigned: negative numbers too */
+        leaq    syscall_table(%rip), %rcx
+        movq    (%rcx,%rax,8), %rcx         /* the handler; 0: pass */
+        rdgsbase %r11
+        testq   %r11, %r11
+        jz      .Lforeign
+        cmpl    $0, %gs:WORKER_NATIVE
+        jne     .Lmaybe_child
+        testq   %rcx, %rcx
+        jz      .Lpass
+
+.Lemul:
+        /* An emulated call: lay down struct frame. lea, not sub: keep it cheap and flags alone. */
+        leaq    -FRAME_SIZE(%rsp), %rsp
+        CFA_ENTRY FRAME_SIZE
+        movq    %r15, FRAME_R15(%rsp)
+        movq    %r14, FRAME_R14(%rsp)
+        movq    %r13, FRAME_R13(%rsp)
+        movq    %r12, FRAME_R12(%rsp)
+        movq    %rbp, FRAME_RBP(%rsp)
+        .cfi_rel_offset rbp, FRAME_RBP
+        movq    %rbx, FRAME_RBX(%rsp)
+        movq    %r9,  FRAME_R9(%rsp)
+        movq    %r8,  FRAME_R8(%rsp)
+        movq    %r10, FRAME_R10(%rsp)
+        movq    %rdx, FRAME_RDX(%rsp)
+        movq    %rsi, FRAME_RSI(%rsp)
+        movq    %rdi, FRAME_RDI(%rsp)
+        movq    %rax, FRAME_NR(%rsp)
+        movq    %rsp, %rbp                  /* rbp -> frame until the exit */
+        .cfi_def_cfa rbp, 144 + FRAME_SIZE
+        movq    %rsp, %rdi
+        andq    $-16, %rsp
+        call    *%rcx
+
+        .globl  exit_check
+        .hidden exit_check
+exit_check:                                 /* rbp -> frame, rax = result */
+        movq    %gs:WORKER_CUR, %rcx
+        cmpl    $0, UTHREAD_ATTN(%rcx)
+        jne     .Lslow
+        movq    FRAME_R9(%rbp), %r9
+        movq    FRAME_R8(%rbp), %r8
+        movq    FRAME_R10(%rbp), %r10
+        movq    FRAME_RDX(%rbp), %rdx
+        movq    FRAME_RSI(%rbp), %rsi
+        movq    FRAME_RDI(%rbp), %rdi
+        movq    %rbp, %rsp
+        .globl  exit_rsp
+        .hidden exit_rsp
+exit_rsp:                                   /* from here on rsp -> frame */
+        .cfi_def_cfa rsp, 144 + FRAME_SIZE
+        movq    FRAME_RBP(%rsp), %rbp
+        .cfi_restore rbp
+        leaq    FRAME_SIZE(%rsp), %rsp
+        .globl  exit_ret
+        .hidden exit_ret
+exit_ret:                                   /* here rsp -> frame + FRAME_SIZE */
+        .cfi_def_cfa rsp, 144
+        ret                                 /* to the stub's tail */
+        .globl  exit_end
+        .hidden exit_end
+exit_end:
+
+.Lslow: /* hook_exit_slow(frame, result): signals, yields. It returns the result to hand out, and
+         * looks again; or leaves through frame_jump. */
+        .cfi_def_cfa rbp, 144 + FRAME_SIZE
+        .cfi_rel_offset rbp, FRAME_RBP - 0
+        movq    %rbp, %rsp
+        andq    $-16, %rsp
+        movq    %rbp, %rdi
+        movq    %rax, %rsi
+        call    hook_exit_slow
+        jmp     exit_check
+
+.Lmaybe_pass:
+        .cfi_def_cfa rsp, 144
+        .cfi_restore rbp
+        xorl    %ecx, %ecx
+        rdgsbase %r11
+        testq   %r11, %r11
+        jz      .Lforeign
+        cmpl    $0, %gs:WORKER_NATIVE
+        jne     .Lmaybe_child
+.Lpass:
+        syscall
+        .globl  pass_check
+        .hidden pass_check
+pass_check:
+        movq    %gs:WORKER_CUR, %rcx
+        cmpl    $0, UTHREAD_ATTN(%rcx)
+        jne     .Lpass_slow
+        ret
+        .globl  pass_end
+        .hidden pass_end
+pass_end:
+
+.Lpass_slow: /* as an emulated call whose handler has just returned */
+        leaq    -FRAME_SIZE(%rsp), %rsp
+        CFA_ENTRY FRAME_SIZE
+        movq    %r15, FRAME_R15(%rsp)
+        movq    %r14, FRAME_R14(%rsp)
+        movq    %r13, FRAME_R13(%rsp)
+        movq    %r12, FRAME_R12(%rsp)
+        movq    %rbp, FRAME_RBP(%rsp)
+        movq    %rbx, FRAME_RBX(%rsp)
+        movq    %r9,  FRAME_R9(%rsp)
+        movq    %r8,  FRAME_R8(%rsp)
+        movq    %r10, FRAME_R10(%rsp)
+        movq    %rdx, FRAME_RDX(%rsp)
+        movq    %rsi, FRAME_RSI(%rsp)
+        movq    %rdi, FRAME_RDI(%rsp)
+        movq    $-1,  FRAME_NR(%rsp)        /* done: never restarted */
+        movq    %rsp, %rbp
+        jmp     .Lslow
+
+.Lmaybe_child: /* A vfork child may stand here, on its parent's worker: who are we? rcx = handler */
+        .cfi_def_cfa rsp, 144
+        .cfi_restore rbp
+        pushq   %rax
+        .cfi_adjust_cfa_offset 8
+        pushq   %rcx
+        .cfi_adjust_cfa_offset 8
+        movl    $186, %eax                  /* gettid */
+        syscall
+        cmpl    %eax, %gs:WORKER_KTID
+        popq    %rcx
+        .cfi_adjust_cfa_offset -8
+        popq    %rax
+        .cfi_adjust_cfa_offset -8
+        jne     .Lraw
+        leaq    after_vfork(%rip), %rcx     /* the parent again: put things right, then the call */
+        jmp     .Lemul
+
+.Lraw: /* Natively, and by the site's own instruction where that is still in place: then a child of clone
+        * resumes where it should, and what a vfork child does to the stack harms nobody. */
+        .cfi_def_cfa rsp, 144
+        movq    (%rsp), %rcx
+        movq    STUB_RESUME_OFFSET(%rcx), %rcx
+        cmpq    8(%rsp), %rcx
+        jne     1f
+        leaq    144(%rsp), %rsp
+        subq    $2, %rcx
+        jmp     *%rcx
+1:      syscall
+        ret
+
+.Lforeign: /* A kernel thread that is not ours, or a dormant process: only futexes concern us. */
+        cmpq    $202, %rax
+        jne     .Lraw
+        cmpl    $0, sched_active(%rip)
+        je      .Lraw
+        leaq    -FRAME_SIZE(%rsp), %rsp
+        CFA_ENTRY FRAME_SIZE
+        movq    %r15, FRAME_R15(%rsp)
+        movq    %r14, FRAME_R14(%rsp)
+        movq    %r13, FRAME_R13(%rsp)
+        movq    %r12, FRAME_R12(%rsp)
+        movq    %rbp, FRAME_RBP(%rsp)
+        .cfi_rel_offset rbp, FRAME_RBP
+        movq    %rbx, FRAME_RBX(%rsp)
+        movq    %r9,  FRAME_R9(%rsp)
+        movq    %r8,  FRAME_R8(%rsp)
+        movq    %r10, FRAME_R10(%rsp)
+        movq    %rdx, FRAME_RDX(%rsp)
+        movq    %rsi, FRAME_RSI(%rsp)
+        movq    %rdi, FRAME_RDI(%rsp)
+        movq    %rax, FRAME_NR(%rsp)
+        movq    %rsp, %rbp
+        .cfi_def_cfa rbp, 144 + FRAME_SIZE
+        movq    %rsp, %rdi
+        andq    $-16, %rsp
+        call    foreign_dispatch
+        movq    FRAME_R9(%rbp), %r9
+        movq    FRAME_R8(%rbp), %r8
+        movq    FRAME_R10(%rbp), %r10
+        movq    FRAME_RDX(%rbp), %rdx
+        movq    FRAME_RSI(%rbp), %rsi
+        movq    FRAME_RDI(%rbp), %rdi
+        movq    %rbp, %rsp
+        .cfi_def_cfa rsp, 144 + FRAME_SIZE
+        movq    FRAME_RBP(%rsp), %rbp
+        .cfi_restore rbp
+        leaq    FRAME_SIZE(%rsp), %rsp
+        .cfi_def_cfa rsp, 144
+        ret
+        .cfi_endproc
+        .size   handoff_entry, . - handoff_entry
+
+/* noreturn frame_jump(struct frame *f): become f: all registers, rip and rsp. rcx and r11 are lost
+ * (they are, after a system call and on the way into a handler). */
+        .globl  frame_jump
+        .hidden frame_jump
+        .type   frame_jump, @function
+frame_jump:
+        .cfi_startproc
+        .cfi_undefined rip
+        movq    %rdi, %rcx
+        movq    FRAME_R15(%rcx), %r15
+        movq    FRAME_R14(%rcx), %r14
+        movq    FRAME_R13(%rcx), %r13
+        movq    FRAME_R12(%rcx), %r12
+        movq    FRAME_RBP(%rcx), %rbp
+        movq    FRAME_RBX(%rcx), %rbx
+        movq    FRAME_R9(%rcx), %r9
+        movq    FRAME_R8(%rcx), %r8
+        movq    FRAME_R10(%rcx), %r10
+        movq    FRAME_RDX(%rcx), %rdx
+        movq    FRAME_RSI(%rcx), %rsi
+        movq    FRAME_RDI(%rcx), %rdi
+        movq    FRAME_RAX(%rcx), %rax
+        movq    FRAME_RSP(%rcx), %rsp
+        jmp     *FRAME_RIP(%rcx)
+        .cfi_endproc
+        .globl  frame_jump_end
+        .hidden frame_jump_end
+frame_jump_end:
+        .size   frame_jump, . - frame_jump
+
+/* long sys_intr(struct frame *f): the call in f, made natively; -EINTR at once when a signal waits
+ * for the user thread (attn & 1). A poke that lands in [sys_intr_look, sys_intr_syscall] moves the
+ * PC to sys_intr_abort: between the look and the kernel nothing is lost. */
+        .globl  sys_intr
+        .hidden sys_intr
+        .type   sys_intr, @function
+sys_intr:
+        .cfi_startproc
+        movq    %rdi, %rcx
+        movq    FRAME_NR(%rcx), %rax
+        movq    FRAME_R9(%rcx), %r9
+        movq    FRAME_R8(%rcx), %r8
+        movq    FRAME_R10(%rcx), %r10
+        movq    FRAME_RDX(%rcx), %rdx
+        movq    FRAME_RSI(%rcx), %rsi
+        movq    FRAME_RDI(%rcx), %rdi
+        .globl  sys_intr_look
+        .hidden sys_intr_look
+sys_intr_look:
+        movq    %gs:WORKER_CUR, %rcx
+        testl   $1, UTHREAD_ATTN(%rcx)
+        jne     sys_intr_abort
+        .globl  sys_intr_syscall
+        .hidden sys_intr_syscall
+sys_intr_syscall:
+        syscall
+        ret
+        .globl  sys_intr_abort
+        .hidden sys_intr_abort
+sys_intr_abort:
+        movq    $-4, %rax
+        ret
+        .cfi_endproc
+        .size   sys_intr, . - sys_intr
+
+/* Where a handler returns to: the address that a signal frame of ours carries, rsp -> ucontext.
+ * The emulated mask and stack are put back (sigreturn_prepare), pending signals delivered, then the
+ * kernel restores the registers from the frame. An unwinder knows a signal frame by the 'S'
+ * augmentation and finds the registers in uc_mcontext (DWARF expressions over rsp). A poke in
+ * [restorer_check, restorer_end) is delivered as in program code: all state lies in the frame. */
+        .globl  handler_restorer
+        .hidden handler_restorer
+        .type   handler_restorer, @function
+        .cfi_startproc
+        .cfi_signal_frame
+        .cfi_escape 0x0f,0x04,0x77,0xa0,0x01,0x06
+        .cfi_escape 0x10,8,2,0x77,40
+        .cfi_escape 0x10,9,2,0x77,48
+        .cfi_escape 0x10,10,2,0x77,56
+        .cfi_escape 0x10,11,3,0x77,192,0
+        .cfi_escape 0x10,12,3,0x77,200,0
+        .cfi_escape 0x10,13,3,0x77,208,0
+        .cfi_escape 0x10,14,3,0x77,216,0
+        .cfi_escape 0x10,15,3,0x77,224,0
+        .cfi_escape 0x10,5,3,0x77,232,0
+        .cfi_escape 0x10,4,3,0x77,240,0
+        .cfi_escape 0x10,6,3,0x77,248,0
+        .cfi_escape 0x10,3,3,0x77,128,1
+        .cfi_escape 0x10,1,3,0x77,136,1
+        .cfi_escape 0x10,0,3,0x77,144,1
+        .cfi_escape 0x10,2,3,0x77,152,1
+        .cfi_escape 0x10,7,3,0x77,160,1
+        .cfi_escape 0x10,16,3,0x77,168,1
+        nop                                 /* the unwinder looks up address - 1 */
+handler_restorer:
+        movq    %rsp, %rbp
+        movq    %rsp, %rdi
+        andq    $-16, %rsp
+        call    sigreturn_prepare
+        .globl  restorer_check
+        .hidden restorer_check
+restorer_check:                             /* rbp -> ucontext */
+        movq    %rbp, %rsp
+        movq    %gs:WORKER_CUR, %rcx
+        testl   $1, UTHREAD_ATTN(%rcx)
+        jne     1f
+        movl    $15, %eax
+        syscall
+        ud2
+1:      movq    %rbp, %rdi
+        andq    $-16, %rsp
+        call    sigreturn_pending           /* delivers with restorer_check as the place to go on */
+        jmp     restorer_check
+        .globl  restorer_end
+        .hidden restorer_end
+restorer_end:
+        .cfi_endproc
+        .size   handler_restorer, . - handler_restorer
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,62 @@
+/* The registers of a user thread at an intercepted system call, as entry.S lays them on its stack,
+ * and the offsets that assembly needs. Shared with .S files.
+ *
+ *   orig_rsp ->  (the program's stack)
+ *                128 bytes of red zone, stepped over
+ *                site_end      what an unwinder takes for the return address
+ *                tail          where the stub goes on
+ *                struct frame
+ */
+#ifndef HANDOFF_FRAME_H
+#define HANDOFF_FRAME_H
+
+#define FRAME_R15  0
+#define FRAME_R14  8
+#define FRAME_R13  16
+#define FRAME_R12  24
+#define FRAME_RBP  32
+#define FRAME_RBX  40
+#define FRAME_R9   48
+#define FRAME_R8   56
+#define FRAME_R10  64
+#define FRAME_RDX  72
+#define FRAME_RSI  80
+#define FRAME_RDI  88
+#define FRAME_RAX  96
+#define FRAME_RIP  104
+#define FRAME_RSP  112
+#define FRAME_NR   120
+#define FRAME_SIZE 128
+/* Above the frame: */
+#define FRAME_TAIL     128
+#define FRAME_SITE_END 136
+#define FRAME_ABOVE    144 /* + 128 of red zone = the program's rsp */
+
+#define SYSCALL_TABLE_SIZE 480
+
+/* struct worker, at the GS base */
+#define WORKER_CUR    0
+#define WORKER_G0TOP  8
+#define WORKER_NATIVE 16
+#define WORKER_KTID   64
+/* struct uthread */
+#define UTHREAD_RSP    0
+#define UTHREAD_FSBASE 8
+#define UTHREAD_XSAVE  16
+#define UTHREAD_ATTN   24
+#define UTHREAD_VEC    28
+
+#ifndef __ASSEMBLER__
+#include <stdint.h>
+#include <stddef.h>
+
+struct frame {
+    uint64_t r15, r14, r13, r12, rbp, rbx, r9, r8, r10, rdx, rsi, rdi;
+    uint64_t rax; /* out: the result */
+    uint64_t rip; /* where the program resumes (filled on the slow exit) */
+    uint64_t rsp; /* the program's rsp (likewise) */
+    uint64_t nr;
+};
+_Static_assert(offsetof(struct frame, nr) == FRAME_NR && sizeof(struct frame) == FRAME_SIZE, "entry.S");
+#endif
+#endif

@@ -1,0 +1,312 @@
+/* Switching user threads.
+ *
+ * Vector state. While the shim runs it uses general registers only, so what stands in the vector
+ * registers is the user thread's. XGETBV(1) tells which components are in use. When it is SSE
+ * alone (by far the common case after vzeroupper), sixteen moves and MXCSR do in 10 ns what
+ * xsavec + xrstor do in 160 on the machine this was measured on (docs/design/switch.md). Both leave the
+ * same layout in u->xsave.
+ */
+#include "frame.h"
+
+#define VEC_NONE 0
+#define VEC_SSE  1
+#define VEC_FULL 2
+#define VEC_NEW  3
+
+        .hidden vec_kind        /* int: 0 xgetbv(1)+xsavec, 1 xsave, 2 fxsave */
+        .hidden vec_pku         /* int: 1 when the kernel has enabled protection keys */
+        .hidden vec_xcomp       /* XCOMP_BV of a compacted area with every component */
+        .hidden uthread_begin
+        .text
+
+/* noreturn ctx_park(struct uthread *u, uint64_t g0_top, void (*fn)(struct uthread *u), uint64_t *inuse)
+ * Save the current user thread's context in u and run fn(u) on the scheduler stack. The matching
+ * ctx_resume makes it return. rdi rsi rdx rcx. Keeps rbx rbp r12-r15, vector state. */
+        .globl  ctx_park
+        .hidden ctx_park
+        .type   ctx_park, @function
+ctx_park:
+        .cfi_startproc
+        pushq   %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset rbp, 0
+        pushq   %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset rbx, 0
+        pushq   %r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset r12, 0
+        pushq   %r13
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset r13, 0
+        pushq   %r14
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset r14, 0
+        pushq   %r15
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset r15, 0
+        movq    %rsp, UTHREAD_RSP(%rdi)
+        movq    UTHREAD_XSAVE(%rdi), %r8
+        movq    %rdx, %r9
+        movq    %rcx, %r10
+        cmpl    $0, vec_kind(%rip)
+        jne     .Lsave_old
+        movl    $1, %ecx
+        xgetbv
+        movl    %eax, %r11d
+        movq    %r11, (%r10)
+        andl    $~(2 | 512), %eax           /* anything besides SSE (and PKRU, below)? */
+        jnz     .Lsave_full
+        movaps  %xmm0,  160(%r8)
+        movaps  %xmm1,  176(%r8)
+        movaps  %xmm2,  192(%r8)
+        movaps  %xmm3,  208(%r8)
+        movaps  %xmm4,  224(%r8)
+        movaps  %xmm5,  240(%r8)
+        movaps  %xmm6,  256(%r8)
+        movaps  %xmm7,  272(%r8)
+        movaps  %xmm8,  288(%r8)
+        movaps  %xmm9,  304(%r8)
+        movaps  %xmm10, 320(%r8)
+        movaps  %xmm11, 336(%r8)
+        movaps  %xmm12, 352(%r8)
+        movaps  %xmm13, 368(%r8)
+        movaps  %xmm14, 384(%r8)
+        movaps  %xmm15, 400(%r8)
+        stmxcsr 24(%r8)
+        movl    $VEC_SSE, UTHREAD_VEC(%rdi)
+        cmpl    $0, vec_pku(%rip)
+        jne     .Lsave_pku
+.Lsaved:
+        movq    %rsi, %rsp
+        pushq   $0                          /* the end of the scheduler's stack */
+        jmp     *%r9
+.Lsave_pku:
+        xorl    %ecx, %ecx
+        rdpkru
+        movl    %eax, 416(%r8)              /* in the legacy area's unused tail */
+        jmp     .Lsaved
+.Lsave_full:
+        movl    $VEC_FULL, UTHREAD_VEC(%rdi)
+        movl    $-1, %eax
+        movl    $-1, %edx
+        xsavec64 (%r8)
+        jmp     .Lsaved
+.Lsave_old:
+        movl    $VEC_FULL, UTHREAD_VEC(%rdi)
+        cmpl    $1, vec_kind(%rip)
+        jne     1f
+        movl    $-1, %eax
+        movl    $-1, %edx
+        xsave64 (%r8)
+        jmp     .Lsaved
+1:      fxsave64 (%r8)
+        jmp     .Lsaved
+        .cfi_endproc
+        .size   ctx_park, . - ctx_park
+
+/* noreturn ctx_resume(struct uthread *u, uint64_t inuse): run u from where ctx_park (or a new one's
+ * prepared context) left it. `inuse`: what xgetbv(1) said at this worker's last ctx_park; all ones
+ * when unknown. */
+        .globl  ctx_resume
+        .hidden ctx_resume
+        .type   ctx_resume, @function
+ctx_resume:
+        .cfi_startproc
+        .cfi_undefined rip
+        movq    UTHREAD_XSAVE(%rdi), %r8
+        movl    UTHREAD_VEC(%rdi), %ecx
+        cmpl    $VEC_SSE, %ecx
+        jne     .Lrest_other
+        andl    $~(2 | 512), %esi
+        jnz     .Lrest_sse_dirty
+        movaps  160(%r8), %xmm0
+        movaps  176(%r8), %xmm1
+        movaps  192(%r8), %xmm2
+        movaps  208(%r8), %xmm3
+        movaps  224(%r8), %xmm4
+        movaps  240(%r8), %xmm5
+        movaps  256(%r8), %xmm6
+        movaps  272(%r8), %xmm7
+        movaps  288(%r8), %xmm8
+        movaps  304(%r8), %xmm9
+        movaps  320(%r8), %xmm10
+        movaps  336(%r8), %xmm11
+        movaps  352(%r8), %xmm12
+        movaps  368(%r8), %xmm13
+        movaps  384(%r8), %xmm14
+        movaps  400(%r8), %xmm15
+        ldmxcsr 24(%r8)
+        cmpl    $0, vec_pku(%rip)
+        jne     .Lrest_pku
+.Lrestored:
+        movq    UTHREAD_FSBASE(%rdi), %rax
+        wrfsbase %rax
+        movq    UTHREAD_RSP(%rdi), %rsp
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbx
+        popq    %rbp
+        ret
+.Lrest_pku:
+        movl    416(%r8), %eax
+        xorl    %ecx, %ecx
+        xorl    %edx, %edx
+        wrpkru
+        jmp     .Lrestored
+.Lrest_sse_dirty: /* other components of the last user thread are in the way: all to their init state */
+        movl    $2, %eax
+        movq    %rax, 512(%r8)
+        movq    vec_xcomp(%rip), %rax
+        movq    %rax, 520(%r8)
+        xorl    %eax, %eax
+        movq    %rax, 528(%r8)
+        movq    %rax, 536(%r8)
+        movq    %rax, 544(%r8)
+        movq    %rax, 552(%r8)
+        movq    %rax, 560(%r8)
+        movq    %rax, 568(%r8)
+        movl    $~512, %eax
+        movl    $-1, %edx
+        xrstor64 (%r8)
+        cmpl    $0, vec_pku(%rip)
+        jne     .Lrest_pku
+        jmp     .Lrestored
+.Lrest_other:
+        cmpl    $VEC_NEW, %ecx
+        je      .Lrest_new
+        cmpl    $VEC_FULL, %ecx
+        jne     .Lrestored
+        movl    $-1, %eax
+        movl    $-1, %edx
+        cmpl    $2, vec_kind(%rip)
+        je      1f
+        xrstor64 (%r8)
+        jmp     .Lrestored
+1:      fxrstor64 (%r8)
+        jmp     .Lrestored
+.Lrest_new: /* a new thread inherits the floating point environment, nothing else */
+        ldmxcsr 24(%r8)
+        fldcw   (%r8)
+        jmp     .Lrestored
+        .cfi_endproc
+        .size   ctx_resume, . - ctx_resume
+
+/* The first thing a new user thread runs: rsp -> struct frame (its registers). */
+        .globl  uthread_start
+        .hidden uthread_start
+        .type   uthread_start, @function
+uthread_start:
+        .cfi_startproc
+        .cfi_undefined rip
+        movq    %rsp, %rdi
+        jmp     uthread_begin
+        .cfi_endproc
+        .size   uthread_start, . - uthread_start
+
+/* void g0_call(void (*fn)(void *), void *arg, uint64_t stack_top): fn(arg) on another stack; never
+ * returns to the caller's. For the start of workers. */
+        .globl  g0_enter
+        .hidden g0_enter
+        .type   g0_enter, @function
+g0_enter:
+        .cfi_startproc
+        .cfi_undefined rip
+        movq    %rdx, %rsp
+        movq    %rdi, %rax
+        movq    %rsi, %rdi
+        pushq   $0
+        jmp     *%rax
+        .cfi_endproc
+        .size   g0_enter, . - g0_enter
+
+/* long thread_clone(unsigned long flags, void *stack_top, int *tidptr, int (*fn)(void *), void *arg)
+ * A bare kernel thread: fn(arg) on its stack with GS = FS = whatever; exits with fn's result. */
+        .globl  thread_clone
+        .hidden thread_clone
+        .type   thread_clone, @function
+thread_clone:
+        .cfi_startproc
+        movq    %rcx, %r9                   /* fn */
+        andq    $-16, %rsi
+        movq    %rdx, %r10                  /* child_tid */
+        movl    $56, %eax
+        /* rdi flags, rsi stack, rdx parent_tid, r10 child_tid, r8 tls: keep arg on the stack */
+        movq    %r8, -8(%rsi)
+        movq    %r9, -16(%rsi)
+        subq    $16, %rsi
+        xorl    %r8d, %r8d
+        syscall
+        testq   %rax, %rax
+        jz      1f
+        ret
+1:      .cfi_undefined rip
+        xorl    %ebp, %ebp
+        popq    %rax
+        popq    %rdi
+        call    *%rax
+        movl    %eax, %edi
+        movl    $60, %eax
+        syscall
+        ud2
+        .cfi_endproc
+        .size   thread_clone, . - thread_clone
+
+/* User memory. A fault at any instruction in [uaccess_begin, uaccess_end) resumes at
+ * uaccess_fault, which answers -EFAULT (-14) (emul/signal.c, on_fault). */
+        .globl  uaccess_begin, uaccess_end, uaccess_fault
+        .hidden uaccess_begin, uaccess_end, uaccess_fault
+uaccess_begin:
+/* long uaccess_copy(void *dst, const void *src, size_t n) */
+        .globl  uaccess_copy
+        .hidden uaccess_copy
+        .type   uaccess_copy, @function
+uaccess_copy:
+        .cfi_startproc
+        movq    %rdx, %rcx
+        rep movsb
+        xorl    %eax, %eax
+        ret
+        .cfi_endproc
+/* long uaccess_load32(const uint32_t *p, uint32_t *out) */
+        .globl  uaccess_load32
+        .hidden uaccess_load32
+        .type   uaccess_load32, @function
+uaccess_load32:
+        .cfi_startproc
+        movl    (%rdi), %eax
+        movl    %eax, (%rsi)
+        xorl    %eax, %eax
+        ret
+        .cfi_endproc
+/* long uaccess_cas32(uint32_t *p, uint32_t expect, uint32_t v, uint32_t *seen) */
+        .globl  uaccess_cas32
+        .hidden uaccess_cas32
+        .type   uaccess_cas32, @function
+uaccess_cas32:
+        .cfi_startproc
+        movq    %rcx, %r8
+        movl    %esi, %eax
+        lock cmpxchgl %edx, (%rdi)
+        movl    %eax, (%r8)
+        movl    $0, %eax
+        ret
+        .cfi_endproc
+/* long uaccess_probe_write(void *p): touch for writing without changing */
+        .globl  uaccess_probe_write
+        .hidden uaccess_probe_write
+        .type   uaccess_probe_write, @function
+uaccess_probe_write:
+        .cfi_startproc
+        lock orl $0, (%rdi)
+        xorl    %eax, %eax
+        ret
+        .cfi_endproc
+uaccess_end:
+uaccess_fault:
+        movq    $-14, %rax
+        ret
+
+        .section .note.GNU-stack, "", @progbits

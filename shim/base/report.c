@@ -1,0 +1,164 @@
+/* Formatting and reporting without libc. */
+#include "base.h"
+#include "sys.h"
+#include "../options.h"
+#include "../stats/stats.h"
+
+#include <stdarg.h>
+
+struct out {
+    char *buf;
+    size_t size, len;
+};
+
+static void put(struct out *o, char c)
+{
+    if (o->len + 1 < o->size)
+        o->buf[o->len] = c;
+    o->len++;
+}
+
+static void put_num(struct out *o, uint64_t v, unsigned base, int width, char pad)
+{
+    char t[24];
+    int n = 0;
+    do {
+        t[n++] = "0123456789abcdef"[v % base];
+        v /= base;
+    } while (v);
+    for (int i = n; i < width; i++)
+        put(o, pad);
+    while (n)
+        put(o, t[--n]);
+}
+
+size_t vformat(char *buf, size_t size, const char *f, va_list ap)
+{
+    struct out o = {buf, size, 0};
+    for (; *f; f++) {
+        if (*f != '%') {
+            put(&o, *f);
+            continue;
+        }
+        f++;
+        int width = 0;
+        bool l = false;
+        char pad = *f == '0' ? '0' : ' ';
+        for (; *f >= '0' && *f <= '9'; f++)
+            width = width * 10 + (*f - '0');
+        for (; *f == 'l' || *f == 'z'; f++)
+            l = true;
+        switch (*f) {
+        case 's': {
+            const char *s = va_arg(ap, const char *);
+            int n = 0;
+            for (s = s ? s : "(null)"; *s; s++, n++)
+                put(&o, *s);
+            for (; n < width; n++)
+                put(&o, ' ');
+            break;
+        }
+        case 'd': {
+            int64_t v = l ? va_arg(ap, long) : va_arg(ap, int);
+            if (v < 0)
+                put(&o, '-');
+            put_num(&o, v < 0 ? -(uint64_t)v : (uint64_t)v, 10, width, pad);
+            break;
+        }
+        case 'u':
+            put_num(&o, l ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 10, width, pad);
+            break;
+        case 'x':
+            put_num(&o, l ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 16, width, pad);
+            break;
+        case 'p':
+            put(&o, '0');
+            put(&o, 'x');
+            put_num(&o, (uintptr_t)va_arg(ap, void *), 16, width, pad);
+            break;
+        case 'c':
+            put(&o, (char)va_arg(ap, int));
+            break;
+        default:
+            put(&o, *f);
+        }
+    }
+    if (size)
+        buf[o.len < size ? o.len : size - 1] = 0;
+    return o.len < size ? o.len : size ? size - 1 : 0;
+}
+
+size_t format(char *buf, size_t size, const char *f, ...)
+{
+    va_list ap;
+    va_start(ap, f);
+    size_t n = vformat(buf, size, f, ap);
+    va_end(ap);
+    return n;
+}
+
+/* Opened for each line: the program may close descriptors, fork or exec at any time. */
+static void write_line(const char *line, size_t n)
+{
+    int fd = 2;
+    if (options.log_file && options.log_file[0]) {
+        char path[512];
+        size_t o = 0;
+        for (const char *s = options.log_file; *s && o + 12 < sizeof path; s++) {
+            if (s[0] == '%' && s[1] == 'p') {
+                o += format(path + o, sizeof path - o, "%d", (int)sys0(__NR_getpid));
+                s++;
+            } else
+                path[o++] = *s;
+        }
+        path[o] = 0;
+        fd = (int)sys4(__NR_openat, -100, P(path), 02000000 | 02000 | 0100 | 1, 0600);
+        if (fd < 0)
+            fd = 2;
+    }
+    sys3(__NR_write, fd, P(line), (long)n);
+    if (fd != 2)
+        sys1(__NR_close, fd);
+}
+
+static void vreport(const char *prefix, const char *f, va_list ap)
+{
+    char line[1024];
+    size_t n = format(line, sizeof line, "handoff: %s", prefix);
+    n += vformat(line + n, sizeof line - n - 1, f, ap);
+    line[n++] = '\n';
+    write_line(line, n);
+}
+
+void report(int level, const char *f, ...)
+{
+    if (level > options.log)
+        return;
+    va_list ap;
+    va_start(ap, f);
+    vreport("", f, ap);
+    va_end(ap);
+}
+
+void fatal(const char *f, ...)
+{
+    static int once;
+    va_list ap;
+    va_start(ap, f);
+    vreport("fatal: ", f, ap);
+    va_end(ap);
+    if (!__atomic_exchange_n(&once, 1, __ATOMIC_SEQ_CST))
+        stats_dump();
+    uint64_t set = 1ull << (6 - 1);
+    struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } dfl = {0};
+    sys4(__NR_rt_sigaction, 6, P(&dfl), 0, 8);
+    sys4(__NR_rt_sigprocmask, 1, P(&set), 0, 8);
+    sys3(__NR_tgkill, sys0(__NR_getpid), sys0(__NR_gettid), 6);
+    for (;;)
+        sys1(__NR_exit_group, 134);
+}

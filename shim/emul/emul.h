@@ -1,0 +1,119 @@
+/* The emulated kernel: what NPTL and the program ask of Linux, per user thread.
+ *
+ * A handler takes the program's registers at the call and returns its result or -errno, as the kernel
+ * would in rax. It is entered from entry.S on the user thread's stack with hook == 0 and leaves so; between
+ * hook_enter and hook_exit it may touch the proc and park. ERESTART* results (below) are settled on
+ * the way out (signal.c) and never reach the program.
+ */
+#ifndef HANDOFF_EMUL_H
+#define HANDOFF_EMUL_H
+
+#include "../arch/x86_64/frame.h"
+#include "../base/base.h"
+#include "../base/sys.h"
+#include "../options.h"
+#include "../sched/sched.h"
+
+#define EPERM 1
+#define ESRCH 3
+#define EINTR 4
+#define EBADF 9
+#define ECHILD 10
+#define EAGAIN 11
+#define ENOMEM 12
+#define EFAULT 14
+#define EINVAL 22
+#define EPIPE 32
+#define EDEADLK 35
+#define ENOSYS 38
+#define ENOTSOCK 88
+#define EOPNOTSUPP 95
+#define EISCONN 106
+#define ENOTCONN 107
+#define ETIMEDOUT 110
+#define EALREADY 114
+#define EINPROGRESS 115
+/* As in the kernel: SYS restarts unless a handler without SA_RESTART ran; NOHAND restarts only
+ * when no handler ran. */
+#define ERESTARTSYS 512
+#define ERESTARTNOHAND 514
+
+typedef long (*emul_handler)(struct frame *f);
+
+#define EMUL(name, handler) long handler(struct frame *f);
+#define SYS(name)
+#define BLOCK(name)
+#include "../syscalls.def"
+#undef EMUL
+#undef SYS
+#undef BLOCK
+
+/* ---- native calls (native.c) ---- */
+long sys_intr(struct frame *f); /* entry.S: the call, unless a signal waits */
+/* The call in f natively, in system call state; EINTR from a poke becomes ERESTART*. From
+ * hook == 0 (native_sys) or hook state (native_in_hook, which returns to hook state). */
+long native_sys(struct frame *f);
+long native_block(struct frame *f);
+long native_block_in_hook(struct frame *f);
+
+/* ---- memory of the program (switch.S): 0 or -EFAULT ---- */
+long uaccess_copy(void *dst, const void *src, size_t n);
+long uaccess_load32(const uint32_t *p, uint32_t *out);
+long uaccess_cas32(uint32_t *p, uint32_t expect, uint32_t v, uint32_t *seen);
+long uaccess_probe_write(void *p);
+
+struct timespec64 {
+    int64_t sec, nsec;
+};
+
+/* ---- where a frame came from ---- */
+static inline uint64_t frame_rsp(const struct frame *f)
+{
+    return (uint64_t)f + FRAME_ABOVE + 128;
+}
+uint64_t frame_resume(const struct frame *f);  /* where the program goes on */
+uint64_t frame_restart(const struct frame *f); /* where it makes the call again (rax = nr) */
+_Noreturn void frame_jump(const struct frame *f);
+
+/* ---- parts ---- */
+int uthreads_init(uint64_t xsave_stride);
+void emul_worker_init(struct worker *w); /* on a new worker: signal stack, mask */
+uint64_t emul_sigstack_size(void);
+
+int thread_activate(void);  /* the calling thread becomes user thread 1 */
+void thread_name(struct uthread *u, const char *name);
+
+void futex_init(void);
+/* Wake up to n waiters on `addr` (private or ctid). hook state, g0, or any kernel thread. */
+int futex_wake_addr(uint32_t *addr, int n, uint32_t bitset);
+void futex_exit_robust(struct uthread *u); /* g0: walk the robust list of the ended u */
+long foreign_dispatch(struct frame *f); /* entry.S: a futex call of a kernel thread that is not ours */
+
+int signal_activate(struct uthread *u); /* read actions, install ours, start sigd */
+/* In a fork child: actions, mask and alternate stack as the program has them. */
+void signal_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size);
+/* A mask for the length of one call; sigsuspend(2), ppoll(2). A handler that runs takes the saved one over. */
+void signal_mask_push(struct uthread *u, uint64_t set);
+void signal_mask_pop(struct uthread *u);
+void signal_post_thread(struct uthread *u, int sig, const void *info); /* SIGPIPE to oneself */
+void signal_raise_self(int sig);
+void signal_uthread_exit(struct uthread *u);
+int signal_mask_native(uint64_t mask); /* set the kernel mask of this kernel thread */
+extern uint64_t worker_mask; /* what workers block in the kernel */
+enum { POKE_SIGNAL = 33 };
+
+int stack_activate(void);
+void stack_reset(void);
+void stack_note_exit(struct uthread *u);
+void stack_trim(void); /* once a second: give long unused memory back */
+
+void fd_reset(void);
+int fd_activate(void);
+
+void netpoll_reset(void);
+
+int handoff_reactivate(void); /* a dormant (forked) process makes a thread again */
+void process_in_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size);
+long process_clone(struct frame *f, uint64_t flags, bool own_stack);
+
+#endif

@@ -1,0 +1,683 @@
+/* futex(2) for private futexes, and for the ctid that pthread_join waits on.
+ *
+ * Waiters hang in hashed buckets, in the order they came. A waiter lies on its thread's stack and is linked
+ * under the bucket's lock, which the hook takes before it compares the word and which the commit of park
+ * drops on the scheduler stack: a waker that changed the word before takes the lock after, and finds the
+ * waiter parked; or the waiter's compare sees the change. Whoever unlinks a waiter sets its bucket to NULL;
+ * the claim (sched.h) decides between a waker, the timer and a signal, and only the waker counts it.
+ *
+ * Requeueing moves a waiter between buckets under both locks, so a waiter that wants to unlink itself
+ * re-reads its bucket until the one it locked is the one it is in.
+ *
+ * PI futexes keep their word's protocol (owner's tid, FUTEX_WAITERS); unlock hands the word to the
+ * first waiter. Priorities are not inherited: user threads have none.
+ *
+ * Foreign kernel threads take part with waiters that sleep in the kernel on a word of their own; who was
+ * asleep in the kernel before activation is woken there (sched.h, foreign).
+ */
+#include "emul.h"
+
+#include <linux/futex.h>
+
+struct futex_waiter {
+    struct futex_waiter *next, *prev;
+    struct bucket *bucket; /* NULL once unlinked; changed under the bucket's lock */
+    uint32_t *addr;
+    struct uthread *u;     /* NULL: a foreign thread */
+    uint64_t seq;
+    uint32_t bitset;
+    bool pi;               /* waits for ownership of addr */
+    uint32_t *requeue_pi;  /* WAIT_REQUEUE_PI: the PI futex it may be moved to */
+    uint32_t foreign_word; /* 0 waits, 1 woken */
+    int tid;
+};
+
+struct bucket {
+    struct lock lock;
+    struct futex_waiter *head, *tail;
+} cacheline;
+
+enum { BUCKETS = 8192 };
+static struct bucket *buckets;
+
+void futex_init(void)
+{
+    if (!buckets)
+        buckets = sys_map(NULL, sizeof(struct bucket) * BUCKETS, 3, 0x4000);
+    else
+        sys3(__NR_madvise, P(buckets), sizeof(struct bucket) * BUCKETS, 4 /* DONTNEED: all zero */);
+    if (!buckets)
+        fatal("futex: no memory");
+}
+
+static inline struct bucket *bucket_of(const uint32_t *addr)
+{
+    uint64_t h = ((uint64_t)addr >> 2) * 0x9e3779b97f4a7c15ull;
+    return &buckets[h >> 51];
+}
+
+static void link_waiter(struct bucket *b, struct futex_waiter *w)
+{
+    w->bucket = b;
+    w->next = NULL;
+    w->prev = b->tail;
+    if (b->tail)
+        b->tail->next = w;
+    else
+        b->head = w;
+    b->tail = w;
+}
+
+static void unlink_waiter(struct bucket *b, struct futex_waiter *w)
+{
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        b->head = w->next;
+    if (w->next)
+        w->next->prev = w->prev;
+    else
+        b->tail = w->prev;
+    store_release(&w->bucket, NULL);
+}
+
+/* The waiter itself, awake again: out of whatever bucket it is in. */
+static void withdraw(struct futex_waiter *w)
+{
+    struct bucket *b;
+    while ((b = load_acquire(&w->bucket))) {
+        lock_take(&b->lock);
+        bool here = w->bucket == b;
+        if (here)
+            unlink_waiter(b, w);
+        lock_drop(&b->lock);
+        if (here)
+            return;
+    }
+}
+
+static void lock_two(struct bucket *a, struct bucket *b)
+{
+    if (a > b) {
+        struct bucket *t = a;
+        a = b;
+        b = t;
+    }
+    lock_take(&a->lock);
+    if (a != b)
+        lock_take(&b->lock);
+}
+static void drop_two(struct bucket *a, struct bucket *b)
+{
+    lock_drop(&a->lock);
+    if (a != b)
+        lock_drop(&b->lock);
+}
+
+/* Under the bucket's lock, w unlinked: does our wake-up count? Then it goes onto the list to be
+ * readied after the lock; a foreign thread is woken at once. */
+static bool claim(struct futex_waiter *w, struct uthread **list, struct uthread ***tail)
+{
+    struct uthread *u = w->u;
+    if (!u) {
+        uint32_t *word = &w->foreign_word;
+        if (!cas(word, 0u, 1u))
+            return false;
+        sys6(__NR_futex, P(word), FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+        return true;
+    }
+    if (!wait_claim(u, w->seq, WAKE_EVENT))
+        return false;
+    u->next = NULL;
+    **tail = u;
+    *tail = &u->next;
+    (void)list;
+    return true;
+}
+
+static void ready_list(struct uthread *u)
+{
+    while (u) {
+        struct uthread *next = u->next;
+        sched_ready(u);
+        u = next;
+    }
+}
+
+/* Under the lock. */
+static int wake_in(struct bucket *b, uint32_t *addr, int n, uint32_t bitset, struct uthread **list,
+                   struct uthread ***tail)
+{
+    int woken = 0;
+    for (struct futex_waiter *w = b->head, *next; w && woken < n; w = next) {
+        next = w->next;
+        if (w->addr != addr || !(w->bitset & bitset) || w->pi || w->requeue_pi)
+            continue;
+        unlink_waiter(b, w);
+        woken += claim(w, list, tail);
+    }
+    return woken;
+}
+
+int futex_wake_addr(uint32_t *addr, int n, uint32_t bitset)
+{
+    struct bucket *b = bucket_of(addr);
+    struct uthread *list = NULL, **tail = &list;
+    lock_take(&b->lock);
+    int woken = wake_in(b, addr, n, bitset, &list, &tail);
+    lock_drop(&b->lock);
+    ready_list(list);
+    return woken;
+}
+
+static void commit_unlock(struct uthread *u, void *arg)
+{
+    (void)u;
+    lock_drop(&((struct bucket *)arg)->lock);
+}
+
+static long outcome(enum wake why, int64_t deadline)
+{
+    if (why == WAKE_EVENT)
+        return 0;
+    if (why == WAKE_TIMEOUT)
+        return -ETIMEDOUT;
+    return deadline == INT64_MAX ? -ERESTARTSYS : -ERESTARTNOHAND;
+}
+
+/* In hook state. */
+static long wait_on(uint32_t *addr, uint32_t val, uint32_t bitset, int64_t deadline, uint32_t *requeue_pi)
+{
+    struct uthread *u = uthread_self();
+    struct bucket *b = bucket_of(addr);
+    struct futex_waiter w = {.addr = addr, .u = u, .bitset = bitset, .requeue_pi = requeue_pi, .tid = u->tid};
+    uint32_t now;
+    lock_take(&b->lock);
+    long r = uaccess_load32(addr, &now);
+    if (r || now != val) {
+        lock_drop(&b->lock);
+        return r ? r : -EAGAIN;
+    }
+    COUNT(park_futex);
+    w.seq = wait_open(u);
+    link_waiter(b, &w);
+    enum wake why = park(WAIT_FUTEX, (uint64_t)addr, deadline, commit_unlock, b);
+    withdraw(&w);
+    return outcome(why, deadline);
+}
+
+static long do_requeue(uint32_t *from, uint32_t *to, int nwake, int nmove, bool compare, uint32_t val)
+{
+    if (nwake < 0 || nmove < 0)
+        return -EINVAL;
+    struct bucket *a = bucket_of(from), *b = bucket_of(to);
+    struct uthread *list = NULL, **tail = &list;
+    lock_two(a, b);
+    if (compare) {
+        uint32_t now;
+        long r = uaccess_load32(from, &now);
+        if (r || now != val) {
+            drop_two(a, b);
+            return r ? r : -EAGAIN;
+        }
+    }
+    long woken = wake_in(a, from, nwake, ~0u, &list, &tail), moved = 0;
+    for (struct futex_waiter *w = a->head, *next; w && moved < nmove; w = next) {
+        next = w->next;
+        if (w->addr != from || w->pi || w->requeue_pi)
+            continue;
+        moved++;
+        if (to == from)
+            continue;
+        unlink_waiter(a, w);
+        w->addr = to;
+        link_waiter(b, w);
+    }
+    drop_two(a, b);
+    ready_list(list);
+    return woken + moved;
+}
+
+/* futex(2), FUTEX_WAKE_OP: the operation on *addr2, atomically; *cmp: whether to wake there. */
+static long wake_op_modify(uint32_t *addr, uint32_t enc, bool *wake2)
+{
+    unsigned op = enc >> 28 & 7, cmp = enc >> 24 & 15;
+    int oparg = (int)(enc << 8) >> 20, cmparg = (int)(enc << 20) >> 20;
+    if (enc >> 28 & 8)
+        oparg = 1 << (oparg & 31);
+    uint32_t old, seen;
+    long r = uaccess_load32(addr, &old);
+    for (;;) {
+        uint32_t v;
+        if (r)
+            return r;
+        switch (op) {
+        case FUTEX_OP_SET: v = (uint32_t)oparg; break;
+        case FUTEX_OP_ADD: v = old + (uint32_t)oparg; break;
+        case FUTEX_OP_OR: v = old | (uint32_t)oparg; break;
+        case FUTEX_OP_ANDN: v = old & ~(uint32_t)oparg; break;
+        case FUTEX_OP_XOR: v = old ^ (uint32_t)oparg; break;
+        default: return -ENOSYS;
+        }
+        r = uaccess_cas32(addr, old, v, &seen);
+        if (!r && seen == old)
+            break;
+        old = seen;
+    }
+    int o = (int)old;
+    switch (cmp) {
+    case FUTEX_OP_CMP_EQ: *wake2 = o == cmparg; break;
+    case FUTEX_OP_CMP_NE: *wake2 = o != cmparg; break;
+    case FUTEX_OP_CMP_LT: *wake2 = o < cmparg; break;
+    case FUTEX_OP_CMP_GE: *wake2 = o >= cmparg; break;
+    case FUTEX_OP_CMP_LE: *wake2 = o <= cmparg; break;
+    case FUTEX_OP_CMP_GT: *wake2 = o > cmparg; break;
+    default: return -ENOSYS;
+    }
+    return 0;
+}
+
+static long do_wake_op(uint32_t *addr, uint32_t *addr2, int n, int n2, uint32_t enc)
+{
+    struct bucket *a = bucket_of(addr), *b = bucket_of(addr2);
+    struct uthread *list = NULL, **tail = &list;
+    bool wake2 = false;
+    lock_two(a, b);
+    long r = wake_op_modify(addr2, enc, &wake2);
+    if (!r) {
+        r = wake_in(a, addr, n, ~0u, &list, &tail);
+        if (wake2)
+            r += wake_in(b, addr2, n2, ~0u, &list, &tail);
+    }
+    drop_two(a, b);
+    ready_list(list);
+    return r;
+}
+
+/* ---- priority inheritance futexes ---- */
+
+static bool pi_waiters(struct bucket *b, uint32_t *addr)
+{
+    for (struct futex_waiter *w = b->head; w; w = w->next)
+        if (w->pi && w->addr == addr)
+            return true;
+    return false;
+}
+
+static bool tid_lives(int tid)
+{
+    if (tid >= TID_BASE || uthread_by_tid(tid))
+        return uthread_by_tid(tid) != NULL;
+    return sys3(__NR_tgkill, sys0(__NR_getpid), tid, 0) == 0; /* a foreign thread */
+}
+
+/* Under the lock: take *addr for `tid` if it is free. 1 taken, 0 owned by another (FUTEX_WAITERS is
+ * then set when mark), <0 error. */
+static long pi_try(struct bucket *b, uint32_t *addr, uint32_t tid, bool mark)
+{
+    uint32_t old, seen;
+    long r = uaccess_load32(addr, &old);
+    for (;;) {
+        if (r)
+            return r;
+        uint32_t owner = old & FUTEX_TID_MASK, v;
+        if (owner == tid)
+            return -EDEADLK;
+        if (owner == 0)
+            v = tid | (old & FUTEX_OWNER_DIED) | (pi_waiters(b, addr) ? FUTEX_WAITERS : 0);
+        else {
+            if (!mark)
+                return 0;
+            if (!tid_lives((int)owner))
+                return -ESRCH;
+            v = old | FUTEX_WAITERS;
+        }
+        r = uaccess_cas32(addr, old, v, &seen);
+        if (!r && seen == old)
+            return owner == 0;
+        old = seen;
+    }
+}
+
+static long pi_lock(uint32_t *addr, int64_t deadline, bool try)
+{
+    struct uthread *u = uthread_self();
+    struct bucket *b = bucket_of(addr);
+    struct futex_waiter w = {.addr = addr, .u = u, .bitset = ~0u, .pi = true, .tid = u->tid};
+    lock_take(&b->lock);
+    long r = pi_try(b, addr, (uint32_t)u->tid, !try);
+    if (r != 0 || try) {
+        lock_drop(&b->lock);
+        return r == 1 ? 0 : r == 0 ? -EAGAIN : r;
+    }
+    COUNT(park_futex);
+    w.seq = wait_open(u);
+    link_waiter(b, &w);
+    enum wake why = park(WAIT_FUTEX, (uint64_t)addr, deadline, commit_unlock, b);
+    withdraw(&w);
+    if (why == WAKE_SIGNAL)
+        return -ERESTARTSYS - 1; /* ERESTARTNOINTR: always again */
+    return outcome(why, deadline);
+}
+
+/* Under the lock: hand *addr, owned by somebody who leaves, to the first waiter; `keep`: bits to keep. */
+static long pi_hand_over(struct bucket *b, uint32_t *addr, uint32_t keep, struct uthread **list,
+                         struct uthread ***tail)
+{
+    uint32_t old, seen, v = keep;
+    for (struct futex_waiter *w = b->head, *next; w; w = next) {
+        next = w->next;
+        if (!w->pi || w->addr != addr)
+            continue;
+        unlink_waiter(b, w);
+        if (claim(w, list, tail)) {
+            v = keep | (uint32_t)w->tid | (pi_waiters(b, addr) ? FUTEX_WAITERS : 0);
+            break;
+        }
+    }
+    long r = uaccess_load32(addr, &old);
+    while (!r) {
+        r = uaccess_cas32(addr, old, v, &seen);
+        if (!r && seen == old)
+            break;
+        old = seen;
+    }
+    return r;
+}
+
+static long pi_unlock(uint32_t *addr, uint32_t tid)
+{
+    struct bucket *b = bucket_of(addr);
+    struct uthread *list = NULL, **tail = &list;
+    uint32_t old;
+    lock_take(&b->lock);
+    long r = uaccess_load32(addr, &old);
+    if (!r)
+        r = (old & FUTEX_TID_MASK) != tid ? -EPERM : pi_hand_over(b, addr, 0, &list, &tail);
+    lock_drop(&b->lock);
+    ready_list(list);
+    return r;
+}
+
+static long cmp_requeue_pi(uint32_t *from, uint32_t *to, int nwake, int nmove, uint32_t val)
+{
+    if (nwake != 1 || nmove < 0)
+        return -EINVAL;
+    if (from == to)
+        return -EINVAL;
+    struct bucket *a = bucket_of(from), *b = bucket_of(to);
+    struct uthread *list = NULL, **tail = &list;
+    uint32_t now;
+    long count = 0;
+    lock_two(a, b);
+    long r = uaccess_load32(from, &now);
+    if (!r && now != val)
+        r = -EAGAIN;
+    for (struct futex_waiter *w = a->head, *next; !r && w && count < (long)nwake + nmove; w = next) {
+        next = w->next;
+        if (w->addr != from)
+            continue;
+        if (w->requeue_pi != to) {
+            r = -EINVAL;
+            break;
+        }
+        long got = pi_try(b, to, (uint32_t)w->tid, true);
+        if (got < 0) {
+            r = got;
+            break;
+        }
+        unlink_waiter(a, w);
+        if (got == 1) {
+            if (claim(w, &list, &tail))
+                count++;
+            else
+                pi_hand_over(b, to, 0, &list, &tail);
+            continue;
+        }
+        w->addr = to;
+        w->pi = true;
+        w->requeue_pi = NULL;
+        link_waiter(b, w);
+        count++;
+    }
+    drop_two(a, b);
+    ready_list(list);
+    return count ? count : r;
+}
+
+/* ---- the call ---- */
+
+static long deadline_of(const void *ts, bool absolute, bool realtime, int64_t *out)
+{
+    struct timespec64 t;
+    *out = INT64_MAX;
+    if (!ts)
+        return 0;
+    if (uaccess_copy(&t, ts, sizeof t))
+        return -EFAULT;
+    if (t.sec < 0 || t.nsec < 0 || t.nsec >= NSEC_PER_SEC)
+        return -EINVAL;
+    int64_t ns = t.sec > INT64_MAX / NSEC_PER_SEC - 2 ? INT64_MAX - NSEC_PER_SEC : t.sec * NSEC_PER_SEC + t.nsec;
+    int64_t now = now_ns();
+    if (absolute && realtime)
+        ns -= clock_ns(0) - now;
+    else if (!absolute)
+        ns = ns > INT64_MAX - NSEC_PER_SEC - now ? INT64_MAX - NSEC_PER_SEC : ns + now;
+    *out = ns;
+    return 0;
+}
+
+/* A wait that glibc makes for the end of a thread: pthread_join uses a shared futex on the tid. */
+static bool is_ctid(uint32_t *addr, uint32_t val)
+{
+    struct uthread *u = uthread_by_tid((int)(val & FUTEX_TID_MASK));
+    return u && u->ctid == addr;
+}
+
+long emul_futex(struct frame *f)
+{
+    uint32_t *addr = (uint32_t *)f->rdi, *addr2 = (uint32_t *)f->r8;
+    uint32_t op = (uint32_t)f->rsi, val = (uint32_t)f->rdx, val3 = (uint32_t)f->r9;
+    uint32_t cmd = op & 127;
+    bool realtime = op & FUTEX_CLOCK_REALTIME, wait;
+    int64_t deadline = INT64_MAX;
+    long r;
+
+    wait = cmd == FUTEX_WAIT || cmd == FUTEX_WAIT_BITSET;
+    if (!(op & FUTEX_PRIVATE_FLAG)) {
+        if (wait ? !is_ctid(addr, val) : true) {
+            if (wait || cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI)
+                return native_block(f);
+            return native_sys(f);
+        }
+    }
+    if (((uintptr_t)addr & 3) != 0)
+        return -EINVAL;
+    if (realtime && cmd != FUTEX_WAIT && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_WAIT_REQUEUE_PI &&
+        cmd != FUTEX_LOCK_PI2)
+        return -ENOSYS;
+
+    hook_enter();
+    switch (cmd) {
+    case FUTEX_WAIT:
+        r = deadline_of((void *)f->r10, false, realtime, &deadline);
+        if (!r)
+            r = wait_on(addr, val, ~0u, deadline, NULL);
+        break;
+    case FUTEX_WAIT_BITSET:
+        r = deadline_of((void *)f->r10, true, realtime, &deadline);
+        if (!r)
+            r = val3 ? wait_on(addr, val, val3, deadline, NULL) : -EINVAL;
+        break;
+    case FUTEX_WAKE:
+    case FUTEX_WAKE_BITSET: {
+        uint32_t bits = cmd == FUTEX_WAKE ? ~0u : val3;
+        int n = (int)val;
+        /* the kernel wakes one for 0 and below too */
+        r = bits ? futex_wake_addr(addr, n < 1 ? 1 : n, bits) : -EINVAL;
+        break;
+    }
+    case FUTEX_REQUEUE:
+    case FUTEX_CMP_REQUEUE:
+        r = (uintptr_t)addr2 & 3 ? -EINVAL
+                                 : do_requeue(addr, addr2, (int)val, (int)f->r10, cmd == FUTEX_CMP_REQUEUE, val3);
+        break;
+    case FUTEX_WAKE_OP:
+        r = (uintptr_t)addr2 & 3 ? -EINVAL : do_wake_op(addr, addr2, (int)val, (int)f->r10, val3);
+        break;
+    case FUTEX_LOCK_PI:
+        r = deadline_of((void *)f->r10, true, true, &deadline);
+        if (!r)
+            r = pi_lock(addr, deadline, false);
+        break;
+    case FUTEX_LOCK_PI2:
+        r = deadline_of((void *)f->r10, true, realtime, &deadline);
+        if (!r)
+            r = pi_lock(addr, deadline, false);
+        break;
+    case FUTEX_TRYLOCK_PI:
+        r = pi_lock(addr, INT64_MAX, true);
+        break;
+    case FUTEX_UNLOCK_PI:
+        r = pi_unlock(addr, (uint32_t)uthread_self()->tid);
+        break;
+    case FUTEX_WAIT_REQUEUE_PI:
+        if (addr == addr2 || ((uintptr_t)addr2 & 3)) {
+            r = -EINVAL;
+            break;
+        }
+        r = deadline_of((void *)f->r10, true, realtime, &deadline);
+        if (!r)
+            r = wait_on(addr, val, ~0u, deadline, addr2);
+        if (r == -ERESTARTSYS || r == -ERESTARTNOHAND)
+            r = -EAGAIN; /* spurious: glibc and the kernel's own users look again */
+        break;
+    case FUTEX_CMP_REQUEUE_PI:
+        r = (uintptr_t)addr2 & 3 ? -EINVAL : cmp_requeue_pi(addr, addr2, (int)val, (int)f->r10, val3);
+        break;
+    default:
+        r = -ENOSYS;
+    }
+    hook_exit();
+    return r;
+}
+
+/* ---- foreign threads: kernel threads that are not ours (no proc, no worker) ---- */
+
+static long foreign_wait(uint32_t *addr, uint32_t val, uint32_t bitset, int64_t deadline)
+{
+    struct bucket *b = bucket_of(addr);
+    struct futex_waiter w = {.addr = addr, .bitset = bitset};
+    uint32_t now;
+    lock_take(&b->lock);
+    long r = uaccess_load32(addr, &now);
+    if (r || now != val) {
+        lock_drop(&b->lock);
+        return r ? r : -EAGAIN;
+    }
+    link_waiter(b, &w);
+    lock_drop(&b->lock);
+    r = 0;
+    while (!load_acquire(&w.foreign_word)) {
+        struct timespec64 t = {deadline / NSEC_PER_SEC, deadline % NSEC_PER_SEC};
+        r = sys6(__NR_futex, P(&w.foreign_word), FUTEX_WAIT_BITSET_PRIVATE, 0, deadline == INT64_MAX ? 0 : P(&t), 0,
+                 -1);
+        if (r == -ETIMEDOUT || r == -EINTR)
+            break;
+        r = 0;
+    }
+    withdraw(&w);
+    return load_acquire(&w.foreign_word) ? 0 : r;
+}
+
+long foreign_dispatch(struct frame *f)
+{
+    uint32_t op = (uint32_t)f->rsi, cmd = op & 127;
+    int64_t deadline;
+    long r, k;
+    if (op & FUTEX_PRIVATE_FLAG)
+        switch (cmd) {
+        case FUTEX_WAIT:
+        case FUTEX_WAIT_BITSET:
+            r = deadline_of((void *)f->r10, cmd == FUTEX_WAIT_BITSET, op & FUTEX_CLOCK_REALTIME, &deadline);
+            return r ? r
+                     : foreign_wait((uint32_t *)f->rdi, (uint32_t)f->rdx,
+                                    cmd == FUTEX_WAIT ? ~0u : (uint32_t)f->r9, deadline);
+        case FUTEX_WAKE:
+        case FUTEX_WAKE_BITSET:
+            r = futex_wake_addr((uint32_t *)f->rdi, (int)f->rdx, cmd == FUTEX_WAKE ? ~0u : (uint32_t)f->r9);
+            k = sys6((long)f->nr, (long)f->rdi, (long)f->rsi, (long)f->rdx - r, (long)f->r10, (long)f->r8,
+                     (long)f->r9);
+            return k > 0 ? r + k : r;
+        case FUTEX_REQUEUE:
+        case FUTEX_CMP_REQUEUE:
+            return do_requeue((uint32_t *)f->rdi, (uint32_t *)f->r8, (int)f->rdx, (int)f->r10,
+                              cmd == FUTEX_CMP_REQUEUE, (uint32_t)f->r9);
+        case FUTEX_WAKE_OP:
+            return do_wake_op((uint32_t *)f->rdi, (uint32_t *)f->r8, (int)f->rdx, (int)f->r10, (uint32_t)f->r9);
+        }
+    return sys6((long)f->nr, (long)f->rdi, (long)f->rsi, (long)f->rdx, (long)f->r10, (long)f->r8, (long)f->r9);
+}
+
+/* ---- the end of a thread: robust futexes (kernel/futex/core.c, exit_robust_list) ---- */
+
+static void owner_died(struct uthread *u, uint32_t *addr, bool pi, bool pending)
+{
+    uint32_t old, seen;
+    if ((uintptr_t)addr & 3)
+        return;
+    long r = uaccess_load32(addr, &old);
+    for (;;) {
+        if (r)
+            return;
+        if (pending && !pi && (old & FUTEX_TID_MASK) == 0) {
+            /* it had unlocked, but not yet woken */
+            futex_wake_addr(addr, 1, ~0u);
+            sys6(__NR_futex, P(addr), FUTEX_WAKE, 1, 0, 0, 0);
+            return;
+        }
+        if ((old & FUTEX_TID_MASK) != (uint32_t)u->tid)
+            return;
+        if (pi) {
+            struct bucket *b = bucket_of(addr);
+            struct uthread *list = NULL, **tail = &list;
+            lock_take(&b->lock);
+            pi_hand_over(b, addr, FUTEX_OWNER_DIED, &list, &tail);
+            lock_drop(&b->lock);
+            ready_list(list);
+            return;
+        }
+        r = uaccess_cas32(addr, old, (old & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &seen);
+        if (!r && seen == old)
+            break;
+        old = seen;
+    }
+    if (old & FUTEX_WAITERS) {
+        futex_wake_addr(addr, 1, ~0u);
+        sys6(__NR_futex, P(addr), FUTEX_WAKE, 1, 0, 0, 0); /* a process-shared one */
+    }
+}
+
+void futex_exit_robust(struct uthread *u)
+{
+    struct {
+        uint64_t next;
+        int64_t offset;
+        uint64_t pending;
+    } head;
+    if (!u->robust || uaccess_copy(&head, u->robust, sizeof head))
+        return;
+    uint64_t entry = head.next, pending = head.pending & ~1ull;
+    int limit = 2048;
+    while ((entry & ~1ull) != (uint64_t)u->robust && limit--) {
+        uint64_t next;
+        long r = uaccess_copy(&next, (void *)(entry & ~1ull), sizeof next);
+        if ((entry & ~1ull) != pending)
+            owner_died(u, (uint32_t *)((entry & ~1ull) + (uint64_t)head.offset), entry & 1, false);
+        if (r)
+            break;
+        entry = next;
+    }
+    if (pending)
+        owner_died(u, (uint32_t *)(pending + (uint64_t)head.offset), head.pending & 1, true);
+}

@@ -1,0 +1,111 @@
+/* The system call table, and calls made natively. */
+#include "emul.h"
+
+#include "../arch/x86_64/frame.h"
+#include "../intercept/stub_layout.h"
+
+uint64_t frame_resume(const struct frame *f)
+{
+    uint64_t tail = *(const uint64_t *)((const char *)f + FRAME_TAIL);
+    return *(const uint64_t *)(tail + STUB_RESUME_OFFSET);
+}
+
+uint64_t frame_restart(const struct frame *f)
+{
+    return *(const uint64_t *)((const char *)f + FRAME_TAIL) - (STUB_TAIL - STUB_STEP);
+}
+
+/* signal(7): which interrupted calls start again after a handler with SA_RESTART. */
+static bool restarts(long nr)
+{
+    switch (nr) {
+    case __NR_poll:
+    case __NR_ppoll:
+    case __NR_select:
+    case __NR_pselect6:
+    case __NR_epoll_wait:
+    case __NR_epoll_pwait:
+    case __NR_epoll_pwait2:
+    case __NR_semop:
+    case __NR_semtimedop:
+    case __NR_msgrcv:
+    case __NR_msgsnd:
+    case __NR_io_getevents:
+    case __NR_io_uring_enter:
+    case __NR_nanosleep:
+    case __NR_clock_nanosleep:
+    case __NR_pause:
+    case __NR_rt_sigsuspend:
+    case __NR_rt_sigtimedwait:
+        return false;
+    }
+    return true;
+}
+
+static inline long settle(struct frame *f, long r)
+{
+    if (unlikely(r == -EINTR) && (load_relaxed(&uthread_self()->attn) & ATTN_SIGNAL))
+        return restarts((long)f->nr) ? -ERESTARTSYS : -ERESTARTNOHAND;
+    if (unlikely(r == -EPIPE)) {
+        /* The kernel sent SIGPIPE to this kernel thread, where it is blocked: hand it to the user thread. */
+        uint64_t set = 1ull << (13 - 1);
+        struct timespec64 zero = {0, 0};
+        char info[128];
+        if (sys4(__NR_rt_sigtimedwait, P(&set), P(info), P(&zero), 8) == 13)
+            signal_raise_self(13);
+    }
+    return r;
+}
+
+static inline void show_syscall(struct uthread *u, long nr)
+{
+    store_relaxed(&u->pub->object, (uint64_t)nr);
+    store_relaxed(&u->pub->wait, WAIT_SYSCALL);
+    store_relaxed(&u->pub->state, UTHREAD_SYSCALL);
+}
+
+long native_sys(struct frame *f)
+{
+    struct worker *w = worker_self();
+    store_relaxed(&w->systick, w->systick + 1);
+    store_relaxed(&w->sysno1, (uint32_t)f->nr + 1);
+    long r = sys_intr(f);
+    store_relaxed(&w->sysno1, 0u);
+    fence_compiler();
+    if (unlikely(load_relaxed(&w->claim) != CLAIM_HELD)) {
+        hook_enter();
+        hook_exit();
+    }
+    return settle(f, r);
+}
+
+long native_block_in_hook(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    COUNT(sys_block);
+    show_syscall(u, (long)f->nr);
+    store_relaxed(&u->pub->since, tsc_now());
+    entersyscall_block((int)f->nr);
+    long r = sys_intr(f);
+    exitsyscall();
+    store_relaxed(&u->pub->state, UTHREAD_RUNNING);
+    return settle(f, r);
+}
+
+long native_block(struct frame *f)
+{
+    hook_enter();
+    long r = native_block_in_hook(f);
+    hook_exit();
+    return r;
+}
+
+#define EMUL(name, handler) [__NR_##name] = handler,
+#define SYS(name)           [__NR_##name] = native_sys,
+#define BLOCK(name)         [__NR_##name] = native_block,
+const emul_handler syscall_table[SYSCALL_TABLE_SIZE] = {
+#include "../syscalls.def"
+};
+#undef EMUL
+#undef SYS
+#undef BLOCK

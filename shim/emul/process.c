@@ -1,0 +1,119 @@
+/* fork, vfork, execve, credentials.
+ *
+ * A fork child keeps the calling user thread alone: the shim goes dormant in it (GS base 0, so the
+ * stubs pass everything on; signal actions and mask natively as the program has them) and is activated anew by its first
+ * pthread_create. The parent's structures are left behind unread: other workers were in the midst of changing
+ * them.
+ *
+ * A child that shares our memory until exec (vfork, posix_spawn) runs on the parent's GS base. Its
+ * system calls must be native: w->native makes the entry compare the kernel's tid with the worker's. The child
+ * differs; the parent, back, comes through after_vfork. Nothing of this touches the stack they share: the call is made by
+ * the site's own instruction (entry.S, .Lraw).
+ */
+#include "emul.h"
+
+#include "../sched/internal.h"
+
+#define CLONE_VM    0x00000100u
+#define CLONE_VFORK 0x00004000u
+
+extern const emul_handler syscall_table[SYSCALL_TABLE_SIZE];
+long after_vfork(struct frame *f);
+
+/* The kernel mask that a child is to inherit. */
+static void mask_for_child(struct uthread *u)
+{
+    signal_mask_native(u->sigmask);
+}
+static void mask_for_worker(void)
+{
+    signal_mask_native(worker_mask);
+}
+
+static long do_fork(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    uint64_t mask = u->sigmask, alt_sp = u->altstack.sp, alt_size = u->altstack.size;
+    long r = sys_intr(f);
+    if (r == 0)
+        process_in_child(mask, alt_sp, alt_size);
+    return r;
+}
+
+/* In the child of fork, on the stack of the thread that called it. */
+void process_in_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size)
+{
+    __asm__ volatile("wrgsbase %0" : : "r"(0ul));
+    sched_active = 0;
+    stack_reset();
+    sched_reset();
+    stats_reset();
+    fd_reset();
+    netpoll_reset();
+    signal_child(mask, alt_sp, alt_size);
+}
+
+/* vfork, posix_spawn: leave through the site's own syscall instruction; see above. */
+static _Noreturn void clone_shared(struct frame *f)
+{
+    struct worker *w = worker_self();
+    mask_for_child(w->cur);
+    w->native = 1;
+    store_relaxed(&w->systick, w->systick + 1);
+    store_relaxed(&w->sysno1, (uint32_t)f->nr + 1);
+    struct frame g = *f;
+    g.rax = f->nr;
+    g.rip = *(uint64_t *)((char *)f + FRAME_SITE_END) - 2;
+    g.rsp = frame_rsp(f);
+    frame_jump(&g);
+}
+
+/* The parent's next call after a vfork: its handler in place of the call's own. */
+long after_vfork(struct frame *f)
+{
+    struct worker *w = worker_self();
+    w->native = 0;
+    store_relaxed(&w->sysno1, 0u);
+    mask_for_worker();
+    emul_handler h = f->nr < SYSCALL_TABLE_SIZE ? syscall_table[f->nr] : NULL;
+    return h ? h(f) : sys_intr(f);
+}
+
+long process_clone(struct frame *f, uint64_t flags, bool own_stack)
+{
+    if (flags & CLONE_VM)
+        clone_shared(f);
+    if (own_stack) {
+        /* A copy of the memory, but another stack: the child must come up at the site itself, dormant.
+         * Its stack is not ours to return on, so it starts as a vfork child does and stays native. */
+        clone_shared(f);
+    }
+    return do_fork(f);
+}
+
+long emul_fork(struct frame *f)
+{
+    return do_fork(f);
+}
+
+long emul_vfork(struct frame *f)
+{
+    clone_shared(f);
+}
+
+long emul_execve(struct frame *f)
+{
+    mask_for_child(uthread_self());
+    long r = sys_intr(f);
+    mask_for_worker();
+    return r;
+}
+
+/* setuid and its family: in the kernel a property of each kernel thread. glibc makes every thread of the program
+ * call it (SIGSETXID); which workers these calls land on is chance, so each is made for all of ours, by a
+ * signal to each worker that makes the call there (signal.c). */
+long signal_all_workers(struct frame *f);
+long emul_setxid(struct frame *f)
+{
+    return signal_all_workers(f);
+}

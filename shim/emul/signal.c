@@ -1,0 +1,1239 @@
+/* Signals.
+ *
+ * The kernel knows workers, the program knows user threads. So:
+ *   - Every worker blocks every signal in the kernel, but the synchronous faults and the poke. One helper
+ *     thread, sigd, takes what comes for the process (rt_sigtimedwait over everything) and, in ordinary code,
+ *     chooses a user thread by the program's masks, as the kernel would.
+ *   - tgkill, raise and the like to a user thread never reach the kernel.
+ *   - To interrupt a user thread: attn |= ATTN_SIGNAL, then claim its wait, or poke (signal 33, which glibc keeps
+ *     for itself and whose use we emulate) the worker that runs it.
+ *   - A handler is entered from two places only: the way out of a hook (hook_exit_slow), and program code that
+ *     a poke interrupted (on_poke). Never in shim code: a poke that lands there does nothing, since
+ *     every way out looks at attn; the few instructions after that look are rewound.
+ *   - The frame we build on the user thread's stack is the kernel's own (rt_sigframe), so the
+ *     kernel's rt_sigreturn takes it back; handler_restorer first puts the emulated mask back.
+ *   - Default actions are the kernel's: sigd (or the thread concerned) unblocks the signal and sends it to itself.
+ *
+ * Actions are kept here; the kernel has SIG_IGN and SIG_DFL as the program set them (children, auto-reaping
+ * and exec see them), and for every handler on_foreign, which only foreign threads ever run.
+ *
+ * Locks: sig_lock guards actions, pending sets and queues. Taken in hooks, by sigd, and in on_poke and on_fault only
+ * when program code was interrupted: nobody on that kernel thread holds it then.
+ */
+#include "emul.h"
+
+#include "../intercept/intercept.h"
+#include "../sched/internal.h"
+
+#define SIG(n) (1ull << ((n) - 1))
+enum { SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGCHLD = 17,
+       SIGCONT = 18, SIGSTOP = 19, SIGTSTP = 20, SIGTTIN = 21, SIGTTOU = 22, SIGURG = 23, SIGWINCH = 28,
+       SIGSYS = 31, SIGRTMIN = 32, NSIG = 64 };
+#define SYNC_SIGNALS (SIG(SIGILL) | SIG(SIGTRAP) | SIG(SIGBUS) | SIG(SIGFPE) | SIG(SIGSEGV) | SIG(SIGSYS))
+#define UNBLOCKABLE  (SIG(SIGKILL) | SIG(SIGSTOP))
+#define SA_NOCLDSTOP 1ul
+#define SA_NOCLDWAIT 2ul
+#define SA_SIGINFO   4ul
+#define SA_RESTORER  0x04000000ul
+#define SA_ONSTACK   0x08000000ul
+#define SA_RESTART   0x10000000ul
+#define SA_NODEFER   0x40000000ul
+#define SA_RESETHAND 0x80000000ul
+#define SIG_DFL 0ul
+#define SIG_IGN 1ul
+
+struct kaction {
+    uint64_t handler, flags, restorer, mask;
+};
+
+struct info { /* siginfo_t */
+    int32_t signo, err, code, pad;
+    int32_t pid, uid;
+    uint64_t value;
+    char rest[96];
+};
+_Static_assert(sizeof(struct info) == 128, "siginfo_t");
+
+struct mcontext {
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+    uint64_t csgsfs, err, trapno, oldmask, cr2;
+    void *fpstate;
+    uint64_t reserved[8];
+};
+struct ucontext {
+    uint64_t flags;
+    void *link;
+    struct {
+        uint64_t sp;
+        int32_t flags, pad;
+        uint64_t size;
+    } stack;
+    struct mcontext mc;
+    uint64_t sigmask;
+};
+struct sigframe {
+    void *pretcode;
+    struct ucontext uc;
+    struct info info;
+};
+_Static_assert(offsetof(struct ucontext, mc) == 40, "asm/ucontext.h");
+
+struct sigqueued {
+    struct sigqueued *next;
+    struct info info;
+};
+
+static struct lock sig_lock;
+static struct kaction actions[NSIG + 1];
+static struct sigpending process;       /* pending for the process; under sig_lock */
+static uint64_t process_mask_hint;      /* atomic copy of process.mask, for cheap looks */
+static struct sigqueued *queue_free;    /* under sig_lock */
+static uint64_t signalfd_mask;          /* taken by signalfd: sigd leaves these alone */
+uint64_t worker_mask;
+static int32_t sigd_tid;
+
+struct sigwaiter {
+    struct sigwaiter *next;
+    struct uthread *u;
+    uint64_t seq, set;
+    struct info *info;
+    int got;
+};
+static struct sigwaiter *waiters;       /* under sig_lock */
+
+void handler_restorer(void);
+extern char exit_check[], exit_rsp[], exit_ret[], exit_end[], pass_check[], pass_end[];
+extern char sys_intr_look[], sys_intr_syscall[], sys_intr_abort[], restorer_check[], restorer_end[];
+extern char uaccess_begin[], uaccess_end[], uaccess_fault[];
+extern char shim_text_begin[] __asm__("__ehdr_start"), shim_text_end[] __asm__("etext");
+extern uint32_t xsave_standard_size;
+long kernel_sigreturn_restorer(void);
+
+/* ---- the kernel's view ---- */
+
+int signal_mask_native(uint64_t mask)
+{
+    return (int)sys4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, P(&mask), 0, 8);
+}
+
+__asm__(".text\n.hidden kernel_restorer\n.type kernel_restorer,@function\n"
+        "nop\nkernel_restorer: movq $15, %rax\n syscall\n ud2\n.size kernel_restorer, . - kernel_restorer\n");
+void kernel_restorer(void);
+
+static long kernel_action(int sig, const struct kaction *a)
+{
+    return sys4(__NR_rt_sigaction, sig, P(a), 0, 8);
+}
+
+static bool default_ignored(int sig)
+{
+    return sig == SIGCHLD || sig == SIGURG || sig == SIGWINCH || sig == SIGCONT;
+}
+static bool default_stops(int sig)
+{
+    return sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
+/* ---- pending sets ---- */
+
+/* Under sig_lock. */
+static struct sigqueued *queued_new(void)
+{
+    if (!queue_free) {
+        struct sigqueued *q = sys_map(NULL, 16 * PAGE_SIZE, 3, 0);
+        if (!q)
+            return NULL;
+        for (size_t i = 0; i < 16 * PAGE_SIZE / sizeof *q; i++) {
+            q[i].next = queue_free;
+            queue_free = &q[i];
+        }
+    }
+    struct sigqueued *q = queue_free;
+    queue_free = q->next;
+    return q;
+}
+
+/* Under sig_lock. A standard signal already pending is merged, as the kernel does. */
+static void enqueue(struct sigpending *p, const struct info *info)
+{
+    int sig = info->signo;
+    if (sig < SIGRTMIN && (p->mask & SIG(sig)))
+        return;
+    struct sigqueued *q = queued_new();
+    p->mask |= SIG(sig);
+    if (!q)
+        return;
+    q->info = *info;
+    q->next = NULL;
+    struct sigqueued **at = &p->queue;
+    while (*at)
+        at = &(*at)->next;
+    *at = q;
+}
+
+/* Under sig_lock: the next of `set`, synchronous first, then the lowest; 0 none. */
+static int dequeue(struct sigpending *p, uint64_t set, struct info *info)
+{
+    uint64_t m = p->mask & set;
+    if (!m)
+        return 0;
+    int sig = __builtin_ctzll(m & SYNC_SIGNALS ? m & SYNC_SIGNALS : m) + 1;
+    bool found = false, more = false;
+    for (struct sigqueued **at = &p->queue, *q; (q = *at);) {
+        if (q->info.signo == sig && !found) {
+            found = true;
+            *info = q->info;
+            *at = q->next;
+            q->next = queue_free;
+            queue_free = q;
+            continue;
+        }
+        more = more || q->info.signo == sig;
+        at = &q->next;
+    }
+    if (!found) {
+        memset(info, 0, sizeof *info);
+        info->signo = sig;
+    }
+    if (!more)
+        p->mask &= ~SIG(sig);
+    return sig;
+}
+
+static void drop_pending(struct sigpending *p, uint64_t set)
+{
+    struct info junk;
+    while (dequeue(p, set, &junk))
+        ;
+}
+
+static void hint(void)
+{
+    store_seq(&process_mask_hint, process.mask);
+}
+
+/* ---- choosing and interrupting ---- */
+
+void uthread_poke(struct uthread *u)
+{
+    fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL); /* barrier (2) of park.c */
+    uint64_t w = load_relaxed(&u->waitw);
+    if ((w & 15) == WAITW_OPEN) {
+        if (wait_claim(u, w >> WAITW_SHIFT, WAKE_SIGNAL))
+            sched_ready(u);
+        return;
+    }
+    struct worker *me = worker_self();
+    if (me && me->cur == u)
+        return; /* ourselves: the way out looks */
+    sys3(__NR_membarrier, 8, 0, 0); /* attn before the look at where it runs; pairs with dispatch */
+    struct worker *on = load_relaxed(&u->worker);
+    if (on && load_relaxed(&on->cur) == u)
+        sys3(__NR_tgkill, stats->pid, on->ktid, POKE_SIGNAL);
+}
+
+/* Under sig_lock. Whom a process-directed signal interrupts: main if it wants it, else anybody who does. */
+static struct uthread *choose(int sig)
+{
+    struct uthread *self = NULL, *found = NULL;
+    struct worker *w = worker_self();
+    if (w)
+        self = w->cur;
+    if (self && !self->exiting && !(load_relaxed(&self->sigmask) & SIG(sig)))
+        return self;
+    lock_take(&uthreads_lock);
+    for (struct uthread *u = uthreads_all; u; u = u->all_next)
+        if (!u->exiting && !(load_relaxed(&u->sigmask) & SIG(sig))) {
+            found = u;
+            if (u->index == 0)
+                break;
+        }
+    lock_drop(&uthreads_lock);
+    return found;
+}
+
+/* The kernel's default action for sig, on this kernel thread. Returns for stops and ignored ones. */
+static void default_action(int sig)
+{
+    if (default_ignored(sig))
+        return;
+    struct kaction dfl = {0};
+    uint64_t old, set = SIG(sig);
+    kernel_action(sig, &dfl);
+    if (!default_stops(sig))
+        stats_remove();
+    sys4(__NR_rt_sigprocmask, 1 /* UNBLOCK */, P(&set), P(&old), 8);
+    sys3(__NR_tgkill, sys0(__NR_getpid), sys0(__NR_gettid), sig);
+    sys4(__NR_rt_sigprocmask, 2, P(&old), 0, 8); /* a stopped process goes on here */
+}
+
+static int waiter_take(int sig, const struct info *info, struct uthread **out)
+{
+    for (struct sigwaiter **at = &waiters, *w; (w = *at); at = &w->next)
+        if (w->set & SIG(sig)) {
+            if (!wait_claim(w->u, w->seq, WAKE_EVENT))
+                continue;
+            *at = w->next;
+            w->next = NULL;
+            *w->info = *info;
+            w->got = sig;
+            *out = w->u;
+            return 1;
+        }
+    return 0;
+}
+
+enum verdict { NOTHING, DEFAULT };
+
+/* A signal for the process. Any kernel thread, not in async context over shim code. */
+static void post_process(const struct info *info)
+{
+    int sig = info->signo;
+    struct uthread *target = NULL, *waiter = NULL;
+    bool dfl = false;
+    lock_take(&sig_lock);
+    if (sig == SIGCONT)
+        drop_pending(&process, SIG(SIGTSTP) | SIG(SIGTTIN) | SIG(SIGTTOU));
+    if (!waiter_take(sig, info, &waiter)) {
+        uint64_t handler = actions[sig].handler;
+        target = choose(sig);
+        bool ignored = handler == SIG_IGN || (handler == SIG_DFL && default_ignored(sig));
+        if (ignored && target)
+            target = NULL;
+        else if (handler == SIG_DFL && target) {
+            dfl = true;
+            target = NULL;
+        } else {
+            enqueue(&process, info);
+            hint();
+        }
+    }
+    lock_drop(&sig_lock);
+    if (waiter)
+        sched_ready(waiter);
+    if (target)
+        uthread_poke(target);
+    if (dfl)
+        default_action(sig);
+}
+
+/* A signal for one user thread, which must stay: the caller holds uthreads_lock or is it. */
+void signal_post_thread(struct uthread *u, int sig, const void *pinfo)
+{
+    const struct info *info = pinfo;
+    struct uthread *waiter = NULL;
+    bool poke = false;
+    lock_take(&sig_lock);
+    for (struct sigwaiter **at = &waiters, *w; (w = *at); at = &w->next)
+        if (w->u == u && (w->set & SIG(sig)) && wait_claim(u, w->seq, WAKE_EVENT)) {
+            *at = w->next;
+            *w->info = *info;
+            w->got = sig;
+            waiter = u;
+            break;
+        }
+    if (!waiter) {
+        uint64_t handler = actions[sig].handler;
+        bool blocked = load_relaxed(&u->sigmask) & SIG(sig);
+        if (blocked || !(handler == SIG_IGN || (handler == SIG_DFL && default_ignored(sig)))) {
+            enqueue(&u->sig, info);
+            poke = !blocked;
+        }
+    }
+    lock_drop(&sig_lock);
+    if (waiter)
+        sched_ready(waiter);
+    if (poke)
+        uthread_poke(u);
+}
+
+static struct info user_info(int sig, int code)
+{
+    struct info i;
+    memset(&i, 0, sizeof i);
+    i.signo = sig;
+    i.code = code;
+    i.pid = stats->pid;
+    i.uid = (int32_t)sys0(__NR_getuid);
+    return i;
+}
+
+void signal_raise_self(int sig)
+{
+    struct info i = user_info(sig, 0);
+    signal_post_thread(uthread_self(), sig, &i);
+}
+
+static void recheck(struct uthread *u)
+{
+    uint64_t open = ~load_relaxed(&u->sigmask);
+    if ((load_relaxed(&u->sig.mask) | load_relaxed(&process_mask_hint)) & open)
+        fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL);
+}
+
+void signal_mask_push(struct uthread *u, uint64_t set)
+{
+    u->sigmask_saved = u->sigmask;
+    u->sigmask_restore = true;
+    store_seq(&u->sigmask, set & ~UNBLOCKABLE);
+    recheck(u);
+}
+
+void signal_mask_pop(struct uthread *u)
+{
+    if (!u->sigmask_restore)
+        return;
+    u->sigmask_restore = false;
+    store_seq(&u->sigmask, u->sigmask_saved);
+    recheck(u);
+}
+
+/* An ended user thread: what it was to take may be somebody else's. */
+void signal_uthread_exit(struct uthread *u)
+{
+    struct info junk;
+    uint64_t left;
+    lock_take(&sig_lock);
+    while (dequeue(&u->sig, ~0ull, &junk))
+        ;
+    left = process.mask;
+    lock_drop(&sig_lock);
+    while (left) {
+        int sig = __builtin_ctzll(left) + 1;
+        left &= left - 1;
+        lock_take(&sig_lock);
+        struct uthread *t = choose(sig);
+        lock_drop(&sig_lock);
+        if (t)
+            uthread_poke(t);
+    }
+}
+
+/* ---- entering a handler ---- */
+
+struct regs { /* where the program is to go on after the handler */
+    struct mcontext mc;
+    const void *fpstate; /* the kernel's copy; NULL: the live registers */
+    uint32_t fpsize;
+};
+
+static inline void xsave_live(void *area)
+{
+    extern int vec_kind;
+    if (vec_kind == 2)
+        __asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+    else
+        __asm__ volatile("xsave64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
+}
+
+/* Build the signal frame for sig below `sp_limit` (0: below the red zone) and point the registers out at the
+ * handler. False: the stack cannot take it. */
+static bool build_frame(struct uthread *u, const struct info *info, const struct kaction *a, const struct regs *r,
+                        uint64_t sp_limit, uint64_t mask_saved, uint64_t *sp_out)
+{
+    extern int vec_kind;
+    uint64_t sp = r->mc.rsp - 128;
+    bool on_alt = u->altstack.size && r->mc.rsp > u->altstack.sp && r->mc.rsp - u->altstack.sp <= u->altstack.size;
+    if (sp_limit && sp_limit < sp)
+        sp = sp_limit;
+    if ((a->flags & SA_ONSTACK) && u->altstack.size && !on_alt)
+        sp = u->altstack.sp + u->altstack.size;
+    uint32_t fpsize = r->fpstate ? r->fpsize : vec_kind == 2 ? 512 : xsave_standard_size;
+    uint64_t fp = ALIGN_DOWN(sp - fpsize - 4, 64);
+    struct sigframe *sf = (struct sigframe *)(ALIGN_DOWN(fp - sizeof *sf, 16) - 8);
+    if (u->altstack.size && (uint64_t)sf < u->altstack.sp && sp > u->altstack.sp &&
+        sp <= u->altstack.sp + u->altstack.size)
+        return false;
+    if (uaccess_probe_write(sf) || uaccess_probe_write((void *)(fp + fpsize)))
+        return false;
+    if (r->fpstate)
+        memcpy((void *)fp, r->fpstate, fpsize + 4);
+    else {
+        memset((void *)(fp + 512), 0, vec_kind == 2 ? 0 : 64);
+        xsave_live((void *)fp);
+        uint32_t *sw = (uint32_t *)(fp + 464);
+        memset(sw, 0, 48);
+        if (vec_kind != 2) {
+            uint32_t lo, hi;
+            __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+            sw[0] = 0x46505853; /* FP_XSTATE_MAGIC1 */
+            sw[1] = fpsize + 4;
+            sw[2] = lo;
+            sw[3] = hi;
+            sw[4] = fpsize;
+            *(uint32_t *)(fp + fpsize) = 0x46505845; /* FP_XSTATE_MAGIC2 */
+        }
+    }
+    memset(&sf->uc, 0, sizeof sf->uc);
+    sf->pretcode = (void *)handler_restorer;
+    sf->uc.flags = (vec_kind != 2 ? 1 : 0) | 2 | 4;
+    sf->uc.stack.sp = u->altstack.sp;
+    sf->uc.stack.size = u->altstack.size;
+    sf->uc.stack.flags = u->altstack.size ? (on_alt ? 1 : 0) : 2;
+    sf->uc.mc = r->mc;
+    sf->uc.mc.fpstate = (void *)fp;
+    sf->uc.mc.oldmask = mask_saved;
+    sf->uc.sigmask = mask_saved;
+    sf->info = *info;
+    *sp_out = (uint64_t)sf;
+    return true;
+}
+
+/* Under no lock: take what is deliverable for u now. 0: nothing. A default action of death does not return. */
+static int next_signal(struct uthread *u, struct info *info, struct kaction *a)
+{
+    for (;;) {
+        lock_take(&sig_lock);
+        uint64_t open = ~u->sigmask;
+        int sig = dequeue(&u->sig, open, info);
+        if (!sig) {
+            sig = dequeue(&process, open, info);
+            hint();
+        }
+        if (!sig) {
+            lock_drop(&sig_lock);
+            return 0;
+        }
+        *a = actions[sig];
+        if (a->handler > SIG_IGN && (a->flags & SA_RESETHAND)) {
+            actions[sig].handler = SIG_DFL;
+            actions[sig].flags &= ~SA_SIGINFO;
+        }
+        lock_drop(&sig_lock);
+        if (a->handler == SIG_IGN)
+            continue;
+        if (a->handler == SIG_DFL) {
+            default_action(sig);
+            continue;
+        }
+        return sig;
+    }
+}
+
+/* u's mask while the handler runs; what was before goes into the frame. */
+static uint64_t handler_mask(struct uthread *u, int sig, const struct kaction *a)
+{
+    uint64_t before = u->sigmask_restore ? u->sigmask_saved : u->sigmask;
+    u->sigmask_restore = false;
+    uint64_t m = u->sigmask | a->mask;
+    if (!(a->flags & SA_NODEFER))
+        m |= SIG(sig);
+    store_relaxed(&u->sigmask, m & ~UNBLOCKABLE);
+    return before;
+}
+
+static void die_of_segv(void)
+{
+    actions[SIGSEGV].handler = SIG_DFL;
+    default_action(SIGSEGV);
+}
+
+/* Become the handler. Last step: no lock, no shim state. */
+static _Noreturn void enter_handler(struct uthread *u, int sig, const struct info *info, const struct kaction *a,
+                                    const struct regs *r)
+{
+    uint64_t sp, before = handler_mask(u, sig, a);
+    /* Our own C frames lie where the signal frame would; build it below them. */
+    uint64_t limit = (uint64_t)__builtin_frame_address(0) - 1024;
+    if (!build_frame(u, info, a, r, limit, before, &sp))
+        die_of_segv();
+    struct sigframe *sf = (struct sigframe *)sp;
+    struct frame g = {.rdi = (uint64_t)sig,
+                      .rsi = (uint64_t)&sf->info,
+                      .rdx = (uint64_t)&sf->uc,
+                      .rsp = sp,
+                      .rip = a->handler};
+    COUNT_SHARED(signals);
+    recheck(u);
+    frame_jump(&g);
+}
+
+/* entry.S: attn was set when a hook was about to return `ret`. */
+long hook_exit_slow(struct frame *f, long ret);
+long hook_exit_slow(struct frame *f, long ret)
+{
+    struct uthread *u = uthread_self();
+    uint32_t attn = load_relaxed(&u->attn);
+    if (attn & ATTN_YIELD) {
+        fetch_and(&u->attn, ~(uint32_t)ATTN_YIELD);
+        hook_enter();
+        sched_yield_now();
+        hook_exit();
+    }
+    if (!(attn & ATTN_SIGNAL))
+        return ret;
+    fetch_and(&u->attn, ~(uint32_t)ATTN_SIGNAL);
+    struct info info;
+    struct kaction a;
+    int sig = next_signal(u, &info, &a);
+    bool interrupted = ret == -ERESTARTSYS || ret == -ERESTARTNOHAND || ret == -ERESTARTSYS - 1;
+    if (!sig) {
+        if (u->sigmask_restore) { /* sigsuspend, ppoll whose signal went elsewhere */
+            u->sigmask_restore = false;
+            store_relaxed(&u->sigmask, u->sigmask_saved);
+            recheck(u);
+        }
+        if (!interrupted)
+            return ret;
+        struct frame g = *f; /* nothing happened: the call again */
+        g.rip = frame_restart(f);
+        g.rsp = frame_rsp(f);
+        g.rax = f->nr;
+        frame_jump(&g);
+    }
+    struct regs r = {0};
+    struct mcontext *m = &r.mc;
+    m->r15 = f->r15, m->r14 = f->r14, m->r13 = f->r13, m->r12 = f->r12;
+    m->rbp = f->rbp, m->rbx = f->rbx, m->r9 = f->r9, m->r8 = f->r8, m->r10 = f->r10;
+    m->rdx = f->rdx, m->rsi = f->rsi, m->rdi = f->rdi;
+    m->rsp = frame_rsp(f);
+    m->rip = frame_resume(f);
+    m->rcx = m->rip;
+    m->rax = (uint64_t)ret;
+    __asm__ volatile("pushfq; popq %0" : "=r"(m->eflags));
+    m->eflags &= ~0x400ull;
+    m->r11 = m->eflags;
+    m->csgsfs = 0x33ull | 0x2bull << 48;
+    if (interrupted) {
+        if (ret == -ERESTARTSYS - 1 || (ret == -ERESTARTSYS && (a.flags & SA_RESTART))) {
+            m->rip = frame_restart(f);
+            m->rax = f->nr;
+        } else
+            m->rax = (uint64_t)-EINTR;
+    }
+    enter_handler(u, sig, &info, &a, &r);
+}
+
+/* A handler returned; uc is its frame, which the kernel will restore from in a moment. */
+void sigreturn_prepare(struct ucontext *uc);
+void sigreturn_prepare(struct ucontext *uc)
+{
+    struct uthread *u = uthread_self();
+    store_relaxed(&u->sigmask, uc->sigmask & ~UNBLOCKABLE);
+    struct worker *w = worker_self();
+    uc->sigmask = worker_mask;
+    uc->stack.sp = (uint64_t)w->sigstack;
+    uc->stack.size = w->sigstack_size;
+    uc->stack.flags = 0;
+    recheck(u);
+}
+
+/* On the way to rt_sigreturn more signals wait: their handlers run first, on top. */
+void sigreturn_pending(struct ucontext *uc);
+void sigreturn_pending(struct ucontext *uc)
+{
+    struct uthread *u = uthread_self();
+    fetch_and(&u->attn, ~(uint32_t)ATTN_SIGNAL);
+    struct info info;
+    struct kaction a;
+    int sig = next_signal(u, &info, &a);
+    if (!sig)
+        return;
+    struct regs r = {0};
+    r.mc.rsp = (uint64_t)uc;
+    r.mc.rbp = (uint64_t)uc;
+    r.mc.rip = (uint64_t)restorer_check;
+    r.mc.eflags = 0x202;
+    r.mc.csgsfs = 0x33ull | 0x2bull << 48;
+    enter_handler(u, sig, &info, &a, &r);
+}
+
+/* ---- interrupted by the kernel ---- */
+
+static bool in_shim(uint64_t rip)
+{
+    return rip >= (uint64_t)shim_text_begin && rip < (uint64_t)shim_text_end;
+}
+
+/* The worker's user thread was in its own code: make the kernel's return lead into the handler. */
+static void deliver_async(struct worker *w, struct ucontext *uc, int sig, const struct info *info,
+                          const struct kaction *a)
+{
+    struct uthread *u = w->cur;
+    struct regs r = {.mc = uc->mc, .fpstate = uc->mc.fpstate, .fpsize = 512};
+    const uint32_t *sw = (const uint32_t *)((const char *)uc->mc.fpstate + 464);
+    if (r.fpstate && (uc->flags & 1) && sw[0] == 0x46505853)
+        r.fpsize = sw[4];
+    uint64_t sp, before = handler_mask(u, sig, a);
+    if (!build_frame(u, info, a, &r, 0, before, &sp)) {
+        die_of_segv();
+        return;
+    }
+    struct sigframe *sf = (struct sigframe *)sp;
+    uc->mc.rdi = (uint64_t)sig;
+    uc->mc.rsi = (uint64_t)&sf->info;
+    uc->mc.rdx = (uint64_t)&sf->uc;
+    uc->mc.rax = 0;
+    uc->mc.rsp = sp;
+    uc->mc.rip = a->handler;
+    uc->mc.eflags &= ~0x500ull; /* DF, TF */
+    COUNT_SHARED(signals);
+    recheck(u);
+}
+
+/* Where the PC stands in the few places where a poke would be lost, move it. True: now in program code. */
+static bool settle_pc(struct mcontext *m)
+{
+    char *pc = (char *)m->rip;
+    if (pc >= restorer_check && pc < restorer_end)
+        return true;
+    if (pc >= sys_intr_look && pc <= sys_intr_syscall) {
+        m->rip = (uint64_t)sys_intr_abort;
+        return false;
+    }
+    if (pc >= pass_check && pc < pass_end) {
+        m->rip = (uint64_t)pass_check;
+        return false;
+    }
+    if (pc >= exit_check && pc < exit_end) {
+        if (pc >= exit_ret)
+            m->rbp = m->rsp - FRAME_SIZE;
+        else if (pc >= exit_rsp)
+            m->rbp = m->rsp;
+        m->rip = (uint64_t)exit_check;
+        return false;
+    }
+    if (in_shim(m->rip))
+        return false;
+    const struct intercept_site *s = intercept_find(m->rip);
+    if (!s)
+        return true;
+    if (m->rip == s->tail) { /* returned, not yet off the stub: as in exit_ret */
+        m->rbp = m->rsp - 8 - FRAME_SIZE;
+        m->rip = (uint64_t)exit_check;
+        return false;
+    }
+    if (m->rip >= s->after) {
+        if (s->after_len == 0)
+            m->rip = s->resume;
+        return true;
+    }
+    return false; /* on the way in */
+}
+
+static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
+{
+    (void)ksig;
+    (void)kinfo;
+    struct worker *w = worker_self();
+    if (!w || !w->cur || w->native)
+        return;
+    struct uthread *u = w->cur;
+    if (!(load_relaxed(&u->attn) & ATTN_SIGNAL))
+        return;
+    bool user = settle_pc(&uc->mc);
+    if (!user || load_relaxed(&w->hook))
+        return;
+    fetch_and(&u->attn, ~(uint32_t)ATTN_SIGNAL);
+    struct info info;
+    struct kaction a;
+    int sig = next_signal(u, &info, &a);
+    if (sig)
+        deliver_async(w, uc, sig, &info, &a);
+}
+
+/* SIGSEGV and its like, on any thread. */
+static void on_fault(int sig, struct info *info, struct ucontext *uc)
+{
+    char *pc = (char *)uc->mc.rip;
+    if (pc >= uaccess_begin && pc < uaccess_end && info->code > 0) {
+        uc->mc.rip = (uint64_t)uaccess_fault;
+        return;
+    }
+    struct worker *w = worker_self();
+    struct kaction a = actions[sig];
+    if (w && w->cur && !w->native && info->code <= 0) { /* somebody sent it */
+        if (load_relaxed(&w->hook) || !settle_pc(&uc->mc)) {
+            /* In shim code no lock may be taken: hand it to sigd. */
+            sys4(__NR_rt_tgsigqueueinfo, stats->pid, sigd_tid, sig, P(info));
+            return;
+        }
+        post_process(info);
+        on_poke(POKE_SIGNAL, info, uc);
+        return;
+    }
+    bool program = !in_shim(uc->mc.rip) && !(w && load_relaxed(&w->hook));
+    if (!program) {
+        uint64_t mask = ~0ull;
+        (void)mask;
+        fatal("signal %d in shim code at %p (shim + 0x%lx), address 0x%lx", sig, (void *)uc->mc.rip,
+              uc->mc.rip - (uint64_t)shim_text_begin, uc->mc.cr2);
+    }
+    bool blocked = w && w->cur && !w->native && (w->cur->sigmask & SIG(sig));
+    if (a.handler <= SIG_IGN || blocked) {
+        /* As the kernel: a blocked or ignored fault kills. Back to the faulting instruction without us. */
+        struct kaction dfl = {0};
+        kernel_action(sig, &dfl);
+        stats_remove();
+        if (info->code <= 0)
+            sys3(__NR_tgkill, sys0(__NR_getpid), sys0(__NR_gettid), sig);
+        return;
+    }
+    if (!w || w->native) { /* a foreign thread, or a vfork child */
+        ((void (*)(int, struct info *, struct ucontext *))a.handler)(sig, info, uc);
+        return;
+    }
+    if (a.flags & SA_RESETHAND)
+        actions[sig].handler = SIG_DFL;
+    deliver_async(w, uc, sig, info, &a);
+}
+
+/* A handled signal that the kernel gave to a thread that is not ours; or to a worker in the moments around vfork,
+ * when it has the program's mask. */
+static void on_foreign(int sig, struct info *info, struct ucontext *uc)
+{
+    struct worker *w = worker_self();
+    struct kaction a = actions[sig];
+    if (w && !w->native)
+        return;
+    if (w && w->cur && sys0(__NR_gettid) == w->ktid) { /* the parent: to whom it may concern */
+        sys3(__NR_rt_sigqueueinfo, stats->pid, sig, P(info));
+        return;
+    }
+    if (a.handler > SIG_IGN)
+        ((void (*)(int, struct info *, struct ucontext *))a.handler)(sig, info, uc);
+}
+
+/* ---- sigd ---- */
+
+static int sigd_main(void *arg)
+{
+    (void)arg;
+    sigd_tid = (int32_t)sys0(__NR_gettid);
+    signal_mask_native(~0ull);
+    for (;;) {
+        uint64_t set = ~(SIG(32) | SIG(33) | load_relaxed(&signalfd_mask));
+        struct info info;
+        struct timespec64 second = {1, 0};
+        long r = sys4(__NR_rt_sigtimedwait, P(&set), P(&info), load_relaxed(&signalfd_mask) ? P(&second) : 0, 8);
+        if (r <= 0)
+            continue;
+        if (r == SIGCONT && info.code == -6 && info.pid == stats->pid)
+            continue; /* emul_signalfd: the set has changed */
+        if (options.dump_signal == r) {
+            stats_dump();
+            continue;
+        }
+        post_process(&info);
+    }
+    return 0;
+}
+
+/* ---- the calls ---- */
+
+static void install(int sig)
+{
+    const struct kaction *a = &actions[sig];
+    struct kaction k = {0};
+    if (sig == 32 || sig == POKE_SIGNAL)
+        return;
+    if (SYNC_SIGNALS & SIG(sig)) {
+        k.handler = (uint64_t)on_fault;
+        k.flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER;
+        k.restorer = (uint64_t)kernel_restorer;
+        k.mask = ~SYNC_SIGNALS;
+    } else if (a->handler <= SIG_IGN)
+        k = *a;
+    else {
+        k.handler = (uint64_t)on_foreign;
+        k.flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER | SA_RESTART | (a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT));
+        k.restorer = (uint64_t)kernel_restorer;
+        k.mask = ~SYNC_SIGNALS;
+    }
+    kernel_action(sig, &k);
+}
+
+long emul_rt_sigaction(struct frame *f)
+{
+    int sig = (int)f->rdi;
+    struct kaction a, old;
+    if (f->r10 != 8 || sig < 1 || sig > NSIG)
+        return -EINVAL;
+    if (f->rsi) {
+        if (sig == SIGKILL || sig == SIGSTOP)
+            return -EINVAL;
+        if (uaccess_copy(&a, (void *)f->rsi, sizeof a))
+            return -EFAULT;
+        a.mask &= ~UNBLOCKABLE;
+    }
+    lock_take(&sig_lock);
+    old = actions[sig];
+    if (f->rsi) {
+        bool kernel_same = a.handler > SIG_IGN && old.handler > SIG_IGN && a.flags == old.flags;
+        actions[sig] = a;
+        if (!kernel_same)
+            install(sig);
+        if (a.handler == SIG_IGN || (a.handler == SIG_DFL && default_ignored(sig))) {
+            drop_pending(&process, SIG(sig));
+            hint();
+        }
+    }
+    lock_drop(&sig_lock);
+    if (f->rdx && uaccess_copy((void *)f->rdx, &old, sizeof old))
+        return -EFAULT;
+    return 0;
+}
+
+long emul_rt_sigprocmask(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    uint64_t old = u->sigmask, set;
+    if (f->r10 != 8)
+        return -EINVAL;
+    if (f->rsi) {
+        if (uaccess_copy(&set, (void *)f->rsi, 8))
+            return -EFAULT;
+        switch ((int)f->rdi) {
+        case 0: set |= old; break;
+        case 1: set = old & ~set; break;
+        case 2: break;
+        default: return -EINVAL;
+        }
+        /* Before the look at what is pending (fence): who posts a signal enqueues it before he reads masks. */
+        store_seq(&u->sigmask, set & ~UNBLOCKABLE);
+        recheck(u);
+    }
+    if (f->rdx && uaccess_copy((void *)f->rdx, &old, 8))
+        return -EFAULT;
+    return 0;
+}
+
+long emul_rt_sigpending(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    uint64_t kernel = 0;
+    if (f->rsi > 8)
+        return -EINVAL;
+    sys2(__NR_rt_sigpending, P(&kernel), 8);
+    uint64_t set = (u->sig.mask | process.mask | (kernel & signalfd_mask)) & u->sigmask;
+    return uaccess_copy((void *)f->rdi, &set, f->rsi);
+}
+
+long emul_rt_sigsuspend(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    uint64_t set;
+    if (f->rsi != 8)
+        return -EINVAL;
+    if (uaccess_copy(&set, (void *)f->rdi, 8))
+        return -EFAULT;
+    signal_mask_push(u, set);
+    hook_enter();
+    COUNT(park_signal);
+    wait_open(u);
+    park(WAIT_SIGNAL, 0, INT64_MAX, NULL, NULL);
+    hook_exit();
+    return -ERESTARTNOHAND;
+}
+
+static void commit_sig_unlock(struct uthread *u, void *arg)
+{
+    (void)u;
+    lock_drop(arg);
+}
+
+long emul_rt_sigtimedwait(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    uint64_t set;
+    struct info info;
+    int64_t deadline = INT64_MAX;
+    if (f->r10 != 8)
+        return -EINVAL;
+    if (uaccess_copy(&set, (void *)f->rdi, 8))
+        return -EFAULT;
+    set &= ~UNBLOCKABLE;
+    if (f->rdx) {
+        struct timespec64 t;
+        if (uaccess_copy(&t, (void *)f->rdx, sizeof t))
+            return -EFAULT;
+        if (t.sec < 0 || t.nsec < 0 || t.nsec >= NSEC_PER_SEC)
+            return -EINVAL;
+        deadline = t.sec > (1ll << 32) ? INT64_MAX - 1 : now_ns() + t.sec * NSEC_PER_SEC + t.nsec;
+        if (t.sec == 0 && t.nsec == 0)
+            deadline = 0;
+    }
+    hook_enter();
+    lock_take(&sig_lock);
+    int sig = dequeue(&u->sig, set, &info);
+    if (!sig) {
+        sig = dequeue(&process, set, &info);
+        hint();
+    }
+    long r = sig;
+    if (sig || deadline == 0) {
+        lock_drop(&sig_lock);
+        r = sig ? sig : -EAGAIN;
+    } else {
+        struct sigwaiter w = {.next = waiters, .u = u, .set = set, .info = &info};
+        w.seq = wait_open(u);
+        waiters = &w;
+        COUNT(park_signal);
+        enum wake why = park(WAIT_SIGNAL, 0, deadline, commit_sig_unlock, &sig_lock);
+        if (why != WAKE_EVENT) {
+            lock_take(&sig_lock);
+            for (struct sigwaiter **at = &waiters; *at; at = &(*at)->next)
+                if (*at == &w) {
+                    *at = w.next;
+                    break;
+                }
+            lock_drop(&sig_lock);
+        }
+        r = why == WAKE_EVENT ? w.got : why == WAKE_TIMEOUT ? -EAGAIN : -ERESTARTNOHAND;
+    }
+    hook_exit();
+    if (r > 0 && f->rsi && uaccess_copy((void *)f->rsi, &info, sizeof info))
+        return -EFAULT;
+    return r;
+}
+
+long emul_sigaltstack(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    struct {
+        uint64_t sp;
+        int32_t flags, pad;
+        uint64_t size;
+    } old = {u->altstack.sp, 0, 0, u->altstack.size}, new;
+    uint64_t sp = frame_rsp(f);
+    bool on = u->altstack.size && sp > u->altstack.sp && sp - u->altstack.sp <= u->altstack.size;
+    old.flags = u->altstack.size ? (on ? 1 : 0) | (u->altstack.flags & (int32_t)0x80000000) : 2;
+    if (f->rdi) {
+        if (uaccess_copy(&new, (void *)f->rdi, sizeof new))
+            return -EFAULT;
+        int mode = new.flags & ~(int32_t)0x80000000;
+        if (on)
+            return -EPERM;
+        if (mode != 0 && mode != 1 && mode != 2)
+            return -EINVAL;
+        if (mode == 2) {
+            u->altstack.sp = u->altstack.size = 0;
+            u->altstack.flags = 2;
+        } else {
+            if (new.size < 2048)
+                return -ENOMEM;
+            u->altstack.sp = new.sp;
+            u->altstack.size = new.size;
+            u->altstack.flags = new.flags;
+        }
+    }
+    if (f->rsi && uaccess_copy((void *)f->rsi, &old, sizeof old))
+        return -EFAULT;
+    return 0;
+}
+
+static long to_thread(int tid, int sig, const struct info *info)
+{
+    lock_take(&uthreads_lock);
+    struct uthread *u = uthread_by_tid(tid);
+    if (u && u->exiting)
+        u = NULL;
+    lock_drop(&uthreads_lock);
+    if (!u)
+        return -ESRCH;
+    if (sig) {
+        if (sig == SIGKILL || sig == SIGSTOP)
+            return sys2(__NR_kill, stats->pid, sig);
+        hook_enter();
+        signal_post_thread(u, sig, info);
+        hook_exit();
+    }
+    return 0;
+}
+
+static bool ours(int tid)
+{
+    return tid >= TID_BASE || tid == stats->pid;
+}
+
+long emul_tgkill(struct frame *f)
+{
+    int tgid = (int)f->rdi, tid = (int)f->rsi, sig = (int)f->rdx;
+    if (tid <= 0 || tgid <= 0 || sig < 0 || sig > NSIG)
+        return -EINVAL;
+    if (tgid != stats->pid || !ours(tid))
+        return sys_intr(f);
+    struct info i = user_info(sig, -6 /* SI_TKILL */);
+    return to_thread(tid, sig, &i);
+}
+
+long emul_tkill(struct frame *f)
+{
+    int tid = (int)f->rdi, sig = (int)f->rsi;
+    if (tid <= 0 || sig < 0 || sig > NSIG)
+        return -EINVAL;
+    if (!ours(tid))
+        return sys_intr(f);
+    struct info i = user_info(sig, -6);
+    return to_thread(tid, sig, &i);
+}
+
+long emul_rt_tgsigqueueinfo(struct frame *f)
+{
+    int tgid = (int)f->rdi, tid = (int)f->rsi, sig = (int)f->rdx;
+    struct info i;
+    if (tgid != stats->pid || !ours(tid))
+        return sys_intr(f);
+    if (uaccess_copy(&i, (void *)f->r10, sizeof i))
+        return -EFAULT;
+    if (sig < 0 || sig > NSIG)
+        return -EINVAL;
+    i.signo = sig;
+    return to_thread(tid, sig, &i);
+}
+
+static long to_self(int sig, const struct info *info)
+{
+    hook_enter();
+    post_process(info);
+    hook_exit();
+    (void)sig;
+    return 0;
+}
+
+long emul_kill(struct frame *f)
+{
+    int pid = (int)f->rdi, sig = (int)f->rsi;
+    if (sig < 0 || sig > NSIG)
+        return -EINVAL;
+    if (pid >= TID_BASE) { /* Linux takes any thread's id for its process */
+        lock_take(&uthreads_lock);
+        bool lives = uthread_by_tid(pid) != NULL;
+        lock_drop(&uthreads_lock);
+        if (!lives)
+            return -ESRCH;
+        pid = stats->pid;
+    }
+    if (pid != stats->pid || sig == 0 || sig == SIGKILL || sig == SIGSTOP ||
+        (load_relaxed(&signalfd_mask) & SIG(sig)))
+        return sys_intr(f);
+    struct info i = user_info(sig, 0);
+    return to_self(sig, &i);
+}
+
+long emul_rt_sigqueueinfo(struct frame *f)
+{
+    int pid = (int)f->rdi, sig = (int)f->rsi;
+    struct info i;
+    if (pid != stats->pid || sig < 1 || sig > NSIG || sig == SIGKILL || sig == SIGSTOP ||
+        (load_relaxed(&signalfd_mask) & SIG(sig)))
+        return sys_intr(f);
+    if (uaccess_copy(&i, (void *)f->rdx, sizeof i))
+        return -EFAULT;
+    i.signo = sig;
+    return to_self(sig, &i);
+}
+
+/* A signalfd reads the kernel's pending set: what it is for must stay there. */
+long emul_signalfd(struct frame *f)
+{
+    uint64_t set;
+    if (!uaccess_copy(&set, (void *)f->rsi, 8)) {
+        uint64_t was = fetch_or(&signalfd_mask, set & ~UNBLOCKABLE);
+        if ((was | set) != was) { /* make sigd look */
+            sys3(__NR_tgkill, stats->pid, sigd_tid, SIGCONT);
+        }
+    }
+    return sys_intr(f);
+}
+
+/* A timer's thread is a user thread; the kernel can signal the process only, which is who most name anyway. */
+long emul_timer_create(struct frame *f)
+{
+    struct {
+        uint64_t value;
+        int32_t signo, notify, tid, pad;
+        char rest[40];
+    } ev;
+    if (!f->rsi || uaccess_copy(&ev, (void *)f->rsi, sizeof ev) || ev.notify != 4 || !ours(ev.tid))
+        return sys_intr(f);
+    ev.notify = 0; /* SIGEV_SIGNAL */
+    struct frame g = *f;
+    g.rsi = (uint64_t)&ev;
+    return sys_intr(&g);
+}
+
+/* setuid and its family on every kernel thread. TODO(issue 4): on workers too, not the caller's alone. */
+long signal_all_workers(struct frame *f);
+long signal_all_workers(struct frame *f)
+{
+    return sys_intr(f);
+}
+
+/* ---- start and end ---- */
+
+uint64_t emul_sigstack_size(void)
+{
+    extern unsigned long getauxval(unsigned long);
+    static uint64_t size;
+    if (!size)
+        size = ALIGN_UP(getauxval(51 /* AT_MINSIGSTKSZ */) + 16384, PAGE_SIZE);
+    return size;
+}
+
+void emul_worker_init(struct worker *w)
+{
+    struct {
+        void *sp;
+        int32_t flags, pad;
+        uint64_t size;
+    } ss = {w->sigstack, 0, 0, w->sigstack_size};
+    sys2(__NR_sigaltstack, P(&ss), 0);
+    signal_mask_native(worker_mask);
+    sys2(__NR_prctl, 29 /* PR_SET_TIMERSLACK */, 1);
+}
+
+int signal_activate(struct uthread *u)
+{
+    uint64_t mask = 0;
+    struct {
+        uint64_t sp;
+        int32_t flags, pad;
+        uint64_t size;
+    } ss;
+    sig_lock = (struct lock){0};
+    process = (struct sigpending){0};
+    process_mask_hint = 0;
+    queue_free = NULL;
+    waiters = NULL;
+    signalfd_mask = 0;
+    worker_mask = ~(SYNC_SIGNALS | SIG(POKE_SIGNAL) | UNBLOCKABLE);
+    for (int s = 1; s <= NSIG; s++)
+        if (sys4(__NR_rt_sigaction, s, 0, P(&actions[s]), 8) < 0)
+            memset(&actions[s], 0, sizeof actions[s]);
+    struct kaction poke = {(uint64_t)on_poke, SA_SIGINFO | SA_ONSTACK | SA_RESTORER, (uint64_t)kernel_restorer,
+                           ~SYNC_SIGNALS};
+    kernel_action(POKE_SIGNAL, &poke);
+    for (int s = 1; s <= NSIG; s++)
+        if (s != SIGKILL && s != SIGSTOP && ((SYNC_SIGNALS & SIG(s)) || actions[s].handler > SIG_IGN))
+            install(s);
+    sys2(__NR_sigaltstack, 0, P(&ss));
+    if (ss.flags != 2) {
+        u->altstack.sp = ss.sp;
+        u->altstack.size = ss.size;
+        u->altstack.flags = ss.flags & (int32_t)0x80000000;
+    }
+    sys4(__NR_rt_sigprocmask, 2, P(&worker_mask), P(&mask), 8);
+    u->sigmask = mask;
+    emul_worker_init(&sched.workers[0]);
+    long r = helper_start(sigd_main, NULL, 64 * 1024);
+    return r < 0 ? (int)r : 0;
+}
+
+/* In a fork child, still on the forking thread's stack. */
+void signal_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size)
+{
+    sig_lock = (struct lock){0};
+    struct kaction dfl = {0};
+    for (int s = 1; s <= NSIG; s++)
+        if (s != SIGKILL && s != SIGSTOP && s != 32 && ((SYNC_SIGNALS & SIG(s)) || actions[s].handler > SIG_IGN))
+            kernel_action(s, s == POKE_SIGNAL ? &dfl : &actions[s]);
+    kernel_action(POKE_SIGNAL, &actions[POKE_SIGNAL]);
+    struct {
+        void *sp;
+        int32_t flags, pad;
+        uint64_t size;
+    } ss = {(void *)alt_sp, alt_size ? 0 : 2, 0, alt_size};
+    sys2(__NR_sigaltstack, P(&ss), 0);
+    signal_mask_native(mask);
+}

@@ -1,0 +1,91 @@
+/* nanosleep(2), clock_nanosleep(2), sched_yield(2), pause(2). */
+#include "emul.h"
+
+enum { TIMER_ABSTIME = 1 };
+
+static long sleep_until(struct frame *f, int64_t when, bool absolute, struct timespec64 *rem)
+{
+    struct uthread *u = uthread_self();
+    hook_enter();
+    COUNT(park_sleep);
+    wait_open(u);
+    enum wake why = park(WAIT_SLEEP, (uint64_t)when, when, NULL, NULL);
+    hook_exit();
+    (void)f;
+    if (why == WAKE_TIMEOUT)
+        return 0;
+    if (!absolute && rem) {
+        int64_t left = when - now_ns();
+        if (left < 0)
+            left = 0;
+        struct timespec64 t = {left / NSEC_PER_SEC, left % NSEC_PER_SEC};
+        if (uaccess_copy(rem, &t, sizeof t))
+            return -EFAULT;
+    }
+    return -ERESTARTNOHAND;
+}
+
+static long do_sleep(struct frame *f, int clock, int flags, const void *req, void *rem)
+{
+    struct timespec64 t;
+    if (uaccess_copy(&t, req, sizeof t))
+        return -EFAULT;
+    if (t.sec < 0 || t.nsec < 0 || t.nsec >= NSEC_PER_SEC)
+        return -EINVAL;
+    int64_t ns = t.sec > INT64_MAX / NSEC_PER_SEC - 1 ? INT64_MAX : t.sec * NSEC_PER_SEC + t.nsec;
+    int64_t now = now_ns();
+    if (flags & TIMER_ABSTIME) {
+        int64_t base = clock == 1 ? now : clock_ns(clock);
+        if (ns <= base)
+            return 0;
+        ns -= base;
+    }
+    if (ns == 0) { /* the kernel gives way too */
+        hook_enter();
+        sched_yield_now();
+        hook_exit();
+        return 0;
+    }
+    int64_t when = ns > INT64_MAX - 1 - now ? INT64_MAX - 1 : now + ns;
+    return sleep_until(f, when, flags & TIMER_ABSTIME, rem);
+}
+
+long emul_nanosleep(struct frame *f)
+{
+    return do_sleep(f, 1, 0, (const void *)f->rdi, (void *)f->rsi);
+}
+
+long emul_clock_nanosleep(struct frame *f)
+{
+    int clock = (int)f->rdi;
+    switch (clock) {
+    case 0: case 1: case 7: case 11: /* REALTIME MONOTONIC BOOTTIME TAI */
+        return do_sleep(f, clock, (int)f->rsi, (const void *)f->rdx, (void *)f->r10);
+    default: /* CPU clocks, alarm clocks, nonsense: the kernel's business */
+        return native_block(f);
+    }
+}
+
+long emul_sched_yield(struct frame *f)
+{
+    (void)f;
+    struct worker *w = worker_self();
+    if (load_relaxed(&w->claim) == CLAIM_LOST) /* without a proc: let the kernel give way */
+        sys0(__NR_sched_yield);
+    hook_enter();
+    sched_yield_now();
+    hook_exit();
+    return 0;
+}
+
+long emul_pause(struct frame *f)
+{
+    (void)f;
+    struct uthread *u = uthread_self();
+    hook_enter();
+    COUNT(park_signal);
+    wait_open(u);
+    park(WAIT_SIGNAL, 0, INT64_MAX, NULL, NULL);
+    hook_exit();
+    return -ERESTARTNOHAND;
+}

@@ -1,0 +1,372 @@
+/* Threads: clone with CLONE_THREAD makes a user thread, exit ends one, and the small calls by which NPTL
+ * tells the kernel about a thread. Facts: clone(2), set_tid_address(2), get_robust_list(2), kernel/fork.c
+ * (mm_release: robust list, then ctid, then the wake).
+ */
+#include "emul.h"
+
+#include "../sched/internal.h"
+
+#define CSIGNAL              0xffu
+#define CLONE_VM             0x00000100u
+#define CLONE_VFORK          0x00004000u
+#define CLONE_THREAD         0x00010000u
+#define CLONE_SETTLS         0x00080000u
+#define CLONE_PARENT_SETTID  0x00100000u
+#define CLONE_CHILD_CLEARTID 0x00200000u
+#define CLONE_CHILD_SETTID   0x01000000u
+
+int vec_kind, vec_pku;
+uint64_t vec_xcomp;
+
+void uthread_start(void);
+
+struct clone_args64 {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+};
+
+/* The first code a new user thread runs, on its own stack: f holds its registers. */
+_Noreturn void uthread_begin(struct frame *f);
+_Noreturn void uthread_begin(struct frame *f)
+{
+    hook_exit();
+    frame_jump(f);
+}
+
+static void save_fpenv(void *xsave)
+{
+    __asm__ volatile("stmxcsr 24(%0); fnstcw (%0)" : : "r"(xsave) : "memory");
+}
+
+static long thread_create(struct frame *f, const struct clone_args64 *a)
+{
+    struct uthread *self = uthread_self(), *u;
+    uint64_t top = a->stack;
+    if (!top)
+        return -EINVAL;
+    hook_enter();
+    u = uthread_alloc();
+    if (!u) {
+        hook_exit();
+        return -EAGAIN;
+    }
+    /* Its stack, from above: the registers, and a context that leads to uthread_start. */
+    struct {
+        uint64_t saved[6], ret;
+        struct frame f;
+    } start, *at = (void *)(ALIGN_DOWN(top - 64 - sizeof start, 16));
+    memset(start.saved, 0, sizeof start.saved);
+    start.ret = (uint64_t)uthread_start;
+    start.f = *f;
+    start.f.rax = 0;
+    start.f.rsp = top;
+    start.f.rip = frame_resume(f);
+    int32_t tid = u->tid;
+    if (uaccess_copy(at, &start, sizeof start)) {
+        uthread_free(u);
+        hook_exit();
+        return -EFAULT;
+    }
+    u->rsp = (uint64_t)at;
+    u->fsbase = a->flags & CLONE_SETTLS ? a->tls : self->fsbase;
+    u->vec = VEC_NEW;
+    save_fpenv(u->xsave);
+    u->sigmask = self->sigmask;
+    u->ctid = a->flags & CLONE_CHILD_CLEARTID ? (uint32_t *)a->child_tid : NULL;
+    memcpy(u->pub->name, self->pub->name, sizeof u->pub->name);
+    if (a->flags & CLONE_PARENT_SETTID)
+        uaccess_copy((void *)a->parent_tid, &tid, sizeof tid);
+    if (a->flags & CLONE_CHILD_SETTID)
+        uaccess_copy((void *)a->child_tid, &tid, sizeof tid);
+    COUNT(created);
+    event(worker_self()->proc, EV_CREATE, tid);
+    sched_ready(u);
+    hook_exit();
+    return tid;
+}
+
+long emul_clone(struct frame *f)
+{
+    struct clone_args64 a = {.flags = f->rdi & ~(uint64_t)CSIGNAL,
+                             .exit_signal = f->rdi & CSIGNAL,
+                             .stack = f->rsi,
+                             .parent_tid = f->rdx,
+                             .child_tid = f->r10,
+                             .tls = f->r8};
+    if (a.flags & CLONE_THREAD)
+        return thread_create(f, &a);
+    return process_clone(f, a.flags, a.stack != 0);
+}
+
+long emul_clone3(struct frame *f)
+{
+    struct clone_args64 a = {0};
+    uint64_t size = f->rsi;
+    if (size < 64 || size > PAGE_SIZE)
+        return sys_intr(f); /* the kernel says what is wrong */
+    if (uaccess_copy(&a, (void *)f->rdi, sizeof a))
+        return -EFAULT;
+    if (a.flags & CLONE_THREAD) {
+        a.stack += a.stack ? a.stack_size : 0;
+        return thread_create(f, &a);
+    }
+    return process_clone(f, a.flags, a.stack != 0);
+}
+
+/* On g0: u has left its stack for good. */
+static void thread_ended(struct uthread *u, void *arg)
+{
+    (void)arg;
+    uint32_t *ctid = u->ctid, zero = 0;
+    futex_exit_robust(u);
+    signal_uthread_exit(u);
+    /* The moment that ctid is 0 the joiner may unmap the stack and glibc may reuse it. */
+    if (u->tid == stats->pid) { /* main keeps its slot: its tid must not be reused */
+        store_relaxed(&u->pub->state, UTHREAD_EXITING);
+    } else
+        uthread_free(u);
+    if (ctid && !uaccess_copy(ctid, &zero, sizeof zero)) {
+        futex_wake_addr(ctid, 1, ~0u);
+    }
+}
+
+static void last_exit(void)
+{
+    sys1(__NR_exit_group, 0);
+}
+
+long emul_exit(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    hook_enter();
+    stack_note_exit(u);
+    lock_take(&uthreads_lock);
+    u->exiting = 1;
+    bool last = true;
+    for (struct uthread *o = uthreads_all; o && last; o = o->all_next)
+        last = o->exiting;
+    lock_drop(&uthreads_lock);
+    if (last) { /* as the kernel: the process ends with the last thread's status */
+        stats_remove();
+        sys1(__NR_exit_group, (long)(int)f->rdi);
+        last_exit();
+    }
+    uthread_exit(thread_ended, NULL);
+}
+
+long emul_exit_group(struct frame *f)
+{
+    stats_remove();
+    for (;;)
+        sys1(__NR_exit_group, (long)f->rdi);
+}
+
+long emul_set_tid_address(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    u->ctid = (uint32_t *)f->rdi;
+    return u->tid;
+}
+
+long emul_set_robust_list(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    if (f->rsi != 24)
+        return -EINVAL;
+    u->robust = (void *)f->rdi;
+    u->robust_len = f->rsi;
+    return 0;
+}
+
+long emul_get_robust_list(struct frame *f)
+{
+    int tid = (int)f->rdi;
+    lock_take(&uthreads_lock);
+    struct uthread *u = tid ? uthread_by_tid(tid) : uthread_self();
+    void *head = u ? u->robust : NULL;
+    lock_drop(&uthreads_lock);
+    if (!u)
+        return tid >= TID_BASE ? -ESRCH : sys_intr(f);
+    uint64_t len = 24;
+    if (uaccess_copy((void *)f->rsi, &head, 8) || uaccess_copy((void *)f->rdx, &len, 8))
+        return -EFAULT;
+    return 0;
+}
+
+/* Restartable sequences cannot follow a user thread; but glibc aborts when a later thread is refused after
+ * the first was not. It takes 0 for success, and cpu_id stays at "uninitialised". */
+long emul_rseq(struct frame *f)
+{
+    (void)f;
+    return 0;
+}
+
+long emul_gettid(struct frame *f)
+{
+    (void)f;
+    return uthread_self()->tid;
+}
+
+void thread_name(struct uthread *u, const char *name)
+{
+    char c[16] = {0};
+    for (int i = 0; i < 15 && name[i]; i++)
+        c[i] = name[i];
+    memcpy(u->pub->name, c, sizeof c);
+}
+
+long emul_prctl(struct frame *f)
+{
+    struct uthread *u = uthread_self();
+    switch ((int)f->rdi) {
+    case 15: { /* PR_SET_NAME */
+        char name[16] = {0};
+        for (int i = 0; i < 15; i++)
+            if (uaccess_copy(&name[i], (void *)(f->rsi + (uint64_t)i), 1))
+                return -EFAULT;
+            else if (!name[i])
+                break;
+        memcpy(u->pub->name, name, sizeof name);
+        if (u->tid == stats->pid)
+            sys2(__NR_prctl, 15, P(name)); /* the process's own name, as ps shows it */
+        return 0;
+    }
+    case 16: /* PR_GET_NAME */
+        return uaccess_copy((void *)f->rsi, u->pub->name, 16);
+    case 40: /* PR_GET_TID_ADDRESS */
+        return uaccess_copy((void *)f->rsi, &u->ctid, 8);
+    }
+    return sys_intr(f);
+}
+
+long emul_arch_prctl(struct frame *f)
+{
+    switch ((int)f->rdi) {
+    case 0x1002: /* ARCH_SET_FS */
+        uthread_self()->fsbase = f->rsi;
+        return sys_intr(f);
+    case 0x1001: /* ARCH_SET_GS: ours */
+        return -EPERM;
+    case 0x1004: { /* ARCH_GET_GS */
+        uint64_t zero = 0;
+        return uaccess_copy((void *)f->rsi, &zero, 8);
+    }
+    }
+    return sys_intr(f);
+}
+
+/* Calls that name a thread. What is a property of a kernel thread cannot yet be given to a user thread
+ * (docs/compatibility.md): reading answers for the process, writing for a virtual tid succeeds without effect
+ * where it is a hint (affinity, priority). */
+static long for_tid(struct frame *f, uint64_t *arg)
+{
+    int tid = (int)*arg;
+    bool mine = tid >= TID_BASE;
+    bool set = f->nr == __NR_sched_setaffinity || f->nr == __NR_sched_setscheduler ||
+               f->nr == __NR_sched_setparam || f->nr == __NR_sched_setattr || f->nr == __NR_setpriority;
+    if (mine) {
+        lock_take(&uthreads_lock);
+        bool lives = uthread_by_tid(tid) != NULL;
+        lock_drop(&uthreads_lock);
+        if (!lives)
+            return -ESRCH;
+    }
+    if (!mine && tid != 0 && tid != stats->pid)
+        return sys_intr(f);
+    struct frame g = *f;
+    uint64_t *garg = (uint64_t *)((char *)&g + ((char *)arg - (char *)f));
+    if (!set) {
+        *garg = (uint64_t)stats->pid;
+        return sys_intr(&g);
+    }
+    /* Check the request on a thread that does not matter to the program's others: validity is the
+     * kernel's to judge. */
+    *garg = 0;
+    long old_affinity[128];
+    long n = sys3(__NR_sched_getaffinity, 0, sizeof old_affinity, P(old_affinity));
+    if (f->nr == __NR_sched_setaffinity) {
+        long r = sys_intr(&g);
+        if (n > 0)
+            sys3(__NR_sched_setaffinity, 0, n, P(old_affinity));
+        return r;
+    }
+    return 0;
+}
+
+long emul_tid_arg0(struct frame *f)
+{
+    return for_tid(f, &f->rdi);
+}
+
+long emul_tid_arg1(struct frame *f)
+{
+    if ((int)f->rdi != 0 /* PRIO_PROCESS */)
+        return sys_intr(f);
+    if (f->nr == __NR_setpriority && ((int)f->rsi == 0 || (int)f->rsi == stats->pid))
+        return sys_intr(f);
+    return for_tid(f, &f->rsi);
+}
+
+/* ---- activation ---- */
+
+static void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
+{
+    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "0"(leaf), "2"(sub));
+}
+
+uint32_t xsave_standard_size = 512;
+
+static uint64_t vec_setup(void)
+{
+    uint32_t r[4], size = 512;
+    vec_kind = 2;
+    cpuid(1, 0, r);
+    if (r[2] & (1u << 27)) { /* OSXSAVE */
+        vec_kind = 1;
+        cpuid(13, 0, r);
+        size = xsave_standard_size = r[1];
+        uint64_t all = (uint64_t)r[3] << 32 | r[0];
+        cpuid(13, 1, r);
+        if ((r[0] & 6) == 6) { /* XSAVEC and XGETBV(1) */
+            uint32_t lo, hi;
+            vec_kind = 0;
+            size = r[1];
+            __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+            vec_xcomp = 1ull << 63 | (((uint64_t)hi << 32 | lo) & all);
+        }
+        cpuid(7, 0, r);
+        vec_pku = r[2] >> 4 & 1; /* OSPKE */
+    }
+    return size + 64;
+}
+
+int thread_activate(void)
+{
+    int r = uthreads_init(vec_setup());
+    if (r)
+        return r;
+    struct uthread *u = uthread_alloc();
+    if (!u || u->index != 0)
+        return -ENOMEM;
+    /* Thread 1 keeps the process's id. */
+    u->tid = stats->pid;
+    store_relaxed(&u->pub->tid, u->tid);
+    uint64_t fs;
+    __asm__ volatile("rdfsbase %0" : "=r"(fs));
+    u->fsbase = fs;
+    char name[16] = {0};
+    sys2(__NR_prctl, 16, P(name));
+    memcpy(u->pub->name, name, sizeof name);
+    uint64_t head = 0, len = 0;
+    sys3(__NR_get_robust_list, 0, P(&head), P(&len));
+    u->robust = (void *)head;
+    uint32_t *ctid = NULL;
+    if (sys2(__NR_prctl, 40 /* PR_GET_TID_ADDRESS */, P(&ctid)) == 0)
+        u->ctid = ctid;
+    struct worker *w = &sched.workers[0];
+    u->worker = w;
+    w->cur = u;
+    store_relaxed(&u->pub->state, UTHREAD_RUNNING);
+    store_relaxed(&u->pub->worker, 0);
+    store_relaxed(&u->pub->since, tsc_now());
+    return signal_activate(u);
+}

@@ -1,0 +1,528 @@
+/* Dormant, activation, and the symbols that we interpose.
+ *
+ * Activation, in the first pthread_create, in ordinary user code of what is then (almost always) the only thread. Each
+ * step can be undone until the one marked (*); a failure leaves the process native, with a reason.
+ *
+ *   1 look        CPU (FSGSBASE), kernel (membarrier), other threads, MATCH       nothing changed
+ *   2 plan        intercept_scan: sites, windows, stubs                           memory only
+ *   3 page        statistics, clock                                               a file
+ *   4 build       procs, worker 0, tables, poller                                 memory, two descriptors
+ *   5 patch       intercept_apply: the stubs pass everything while GS is 0        text; reverted on failure
+ *   6 signals     mask, actions, sigd                                             (*)
+ *   7 thread 1    rseq and robust list of the kernel thread let go, GS set: hooks are live
+ *   8 sysmon
+ *
+ * A fork child is dormant again, its text patched already: it begins at 1 and skips 2 and 5.
+ */
+#define _GNU_SOURCE
+#include "base/base.h"
+#include "base/sys.h"
+#include "emul/emul.h"
+#include "emul/fd.h"
+#include "intercept/intercept.h"
+#include "options.h"
+#include "sched/internal.h"
+#include "stats/stats.h"
+
+#undef EPERM
+#undef ESRCH
+#undef EINTR
+#undef EBADF
+#undef ECHILD
+#undef EAGAIN
+#undef ENOMEM
+#undef EFAULT
+#undef EINVAL
+#undef EPIPE
+#undef EDEADLK
+#undef ENOSYS
+#undef ENOTSOCK
+#undef EOPNOTSUPP
+#undef EISCONN
+#undef ENOTCONN
+#undef ETIMEDOUT
+#undef EALREADY
+#undef EINPROGRESS
+#undef P
+#include <dlfcn.h>
+#include <fnmatch.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <threads.h>
+#include <unistd.h>
+#undef P
+#define P(x) ((long)(uintptr_t)(x))
+
+extern const emul_handler syscall_table[SYSCALL_TABLE_SIZE];
+void handoff_entry(void);
+
+static bool enabled;
+static bool patched;
+static bool tried;
+static char why_not[256];
+static int procs_asked;
+static struct lock activation_lock;
+
+/* ---- what this process may use ---- */
+
+static int cpus_allowed(void)
+{
+    unsigned long set[128] = {0};
+    long n = sys3(__NR_sched_getaffinity, 0, sizeof set, P(set));
+    int count = 0;
+    for (long i = 0; i < n / 8; i++)
+        count += __builtin_popcountl(set[i]);
+    return count > 0 ? count : 1;
+}
+
+static bool read_small(const char *path, char *buf, size_t size)
+{
+    long fd = sys4(__NR_openat, -100, P(path), 02000000, 0);
+    if (fd < 0)
+        return false;
+    long n = sys3(__NR_read, fd, P(buf), (long)size - 1);
+    sys1(__NR_close, fd);
+    buf[n > 0 ? n : 0] = 0;
+    return n > 0;
+}
+
+/* CPUs of the tightest quota over the cgroup and all its ancestors (v2 cpu.max, v1 cpu.cfs_*); 0: none. */
+static int quota_of(const char *root, char *rel, bool v2)
+{
+    int best = 0;
+    for (;;) {
+        char path[640], a[64], b[64];
+        long long quota = -1, period = 0;
+        if (v2) {
+            snprintf(path, sizeof path, "%s%s/cpu.max", root, rel);
+            if (read_small(path, a, sizeof a) && a[0] != 'm')
+                sscanf(a, "%lld %lld", &quota, &period);
+        } else {
+            snprintf(path, sizeof path, "%s%s/cpu.cfs_quota_us", root, rel);
+            if (read_small(path, a, sizeof a))
+                quota = atoll(a);
+            snprintf(path, sizeof path, "%s%s/cpu.cfs_period_us", root, rel);
+            if (read_small(path, b, sizeof b))
+                period = atoll(b);
+        }
+        if (quota > 0 && period > 0) {
+            int n = (int)((quota + period - 1) / period);
+            if (n < 1)
+                n = 1;
+            if (!best || n < best)
+                best = n;
+        }
+        char *slash = strrchr(rel, '/');
+        if (!slash || !rel[0])
+            return best;
+        *slash = 0;
+    }
+}
+
+static int cpu_quota(void)
+{
+    char text[2048];
+    int best = 0;
+    if (!read_small("/proc/self/cgroup", text, sizeof text))
+        return 0;
+    for (char *line = text, *next; line && *line; line = next) {
+        next = strchr(line, '\n');
+        if (next)
+            *next++ = 0;
+        char *ctl = strchr(line, ':'), *path = ctl ? strchr(ctl + 1, ':') : NULL;
+        if (!path)
+            continue;
+        *path++ = 0;
+        ctl++;
+        char rel[512];
+        snprintf(rel, sizeof rel, "%s", path);
+        int n = 0;
+        if (!*ctl)
+            n = quota_of("/sys/fs/cgroup", rel, true);
+        else if (strstr(ctl, "cpu") && !strstr(ctl, "cpuset"))
+            n = quota_of("/sys/fs/cgroup/cpu", rel, false);
+        if (n && (!best || n < best))
+            best = n;
+    }
+    return best;
+}
+
+static int auto_procs(void)
+{
+    int n = cpus_allowed(), q = cpu_quota();
+    return q && q < n ? q : n;
+}
+
+/* ---- activation ---- */
+
+/* Other threads of the process now. */
+static int other_threads(void)
+{
+    char buf[2048];
+    int n = 0;
+    long fd = sys4(__NR_openat, -100, P("/proc/self/task"), 0200000 | 02000000, 0);
+    if (fd < 0)
+        return 0;
+    for (;;) {
+        long r = sys3(__NR_getdents64, fd, P(buf), sizeof buf);
+        if (r <= 0)
+            break;
+        for (long at = 0; at < r;) {
+            unsigned short len;
+            memcpy(&len, buf + at + 16, 2);
+            n += buf[at + 19] != '.';
+            at += len;
+        }
+    }
+    sys1(__NR_close, fd);
+    return n - 1;
+}
+
+static int want_site(int nr, const char *object, void *context)
+{
+    (void)object;
+    (void)context;
+    if (nr < 0 || nr >= SYSCALL_TABLE_SIZE)
+        return INTERCEPT_NATIVE;
+    return syscall_table[nr] ? INTERCEPT_PATCH : INTERCEPT_NATIVE;
+}
+
+static void *(*real_dlopen)(const char *, int);
+
+static struct intercept_config intercept_config(bool others)
+{
+    struct intercept_config c = {.entry = (uintptr_t)handoff_entry, .want = want_site, .others = others, .dlopen = real_dlopen};
+    return c;
+}
+
+static bool look(void)
+{
+    uint64_t gs = 1;
+    if (!(getauxval(AT_HWCAP2) & 2)) {
+        snprintf(why_not, sizeof why_not, "this CPU or kernel has no FSGSBASE instructions (Linux 5.9 and later have)");
+        return false;
+    }
+    __asm__ volatile("rdgsbase %0" : "=r"(gs));
+    if (gs) {
+        snprintf(why_not, sizeof why_not, "the program uses the GS base itself");
+        return false;
+    }
+    if (sys3(__NR_membarrier, 16 /* REGISTER_PRIVATE_EXPEDITED */, 0, 0) < 0) {
+        snprintf(why_not, sizeof why_not, "membarrier(2) is not to be had (Linux 4.14 and later; seccomp?)");
+        return false;
+    }
+    int others = other_threads();
+    if (others > 0) {
+        snprintf(why_not, sizeof why_not, "the process already has %d other thread(s) that were not made by pthread_create",
+                 others);
+        return false;
+    }
+    static const char *const foreign[] = {"__asan_init", "__tsan_init", "__msan_init"};
+    for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
+        if (dlsym(RTLD_DEFAULT, foreign[i])) {
+            snprintf(why_not, sizeof why_not, "the program is built with a sanitizer (%s)", foreign[i]);
+            return false;
+        }
+    const char *preload = getenv("LD_PRELOAD");
+    if (preload && strstr(preload, "vgpreload")) {
+        snprintf(why_not, sizeof why_not, "the program runs under valgrind");
+        return false;
+    }
+    return true;
+}
+
+/* The kernel thread of main becomes worker 0: what the kernel keeps of the old main thread must go, for it would
+ * go on writing there whoever runs on the worker. */
+static void let_go(void)
+{
+    static struct {
+        void *next;
+        long offset;
+        void *pending;
+    } empty;
+    static int dummy_tid;
+    const ptrdiff_t *off = dlsym(RTLD_DEFAULT, "__rseq_offset");
+    const unsigned *size = dlsym(RTLD_DEFAULT, "__rseq_size");
+    if (off && size && *size) {
+        char *area = (char *)__builtin_thread_pointer() + *off;
+        unsigned sizes[] = {32, *size, (*size + 31) & ~31u};
+        for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
+            if (sys4(__NR_rseq, P(area), sizes[i], 1 /* UNREGISTER */, 0x53053053) == 0) {
+                ((volatile int *)area)[1] = -1; /* cpu_id: uninitialised */
+                ((volatile int *)area)[0] = 0;
+                break;
+            }
+    }
+    empty.next = &empty;
+    sys2(__NR_set_robust_list, P(&empty), sizeof empty);
+    sys1(__NR_set_tid_address, P(&dummy_tid));
+}
+
+static void refuse(const char *fmt, const char *detail, long err)
+{
+    if (!why_not[0])
+        snprintf(why_not, sizeof why_not, fmt, detail, err);
+    report(LOG_INFO, "staying native: %s", why_not);
+    if (!stats)
+        stats_init(1, 1, 1);
+    if (stats) {
+        snprintf(stats->reason, sizeof stats->reason, "%s", why_not);
+        stats->state = STATS_REFUSED;
+    }
+}
+
+static void second(void)
+{
+    stack_trim();
+}
+
+/* 0, or -1 with why_not. */
+static int activate(void)
+{
+    struct intercept_plan *plan = NULL;
+    struct intercept_report rep = {0};
+    int64_t start = clock_ns(1);
+    const char *step = "";
+    int r = 0;
+
+    why_not[0] = 0;
+    options.procs = procs_asked ? procs_asked : auto_procs();
+    if (!look()) {
+        refuse("%s", "", 0);
+        return -1;
+    }
+    if (!patched) {
+        struct intercept_config c = intercept_config(false);
+        r = intercept_scan(&c, &plan, &rep);
+        if (r < 0 || rep.critical) {
+            intercept_undo_plan(plan);
+            refuse("cannot intercept system calls: %s (%ld)", rep.reason, -(long)r);
+            return -1;
+        }
+    }
+    if ((r = stats_init((uint32_t)options.procs, (uint32_t)options.max_workers + 1, UTHREADS_MAX)) < 0)
+        step = "statistics";
+    if (!r)
+        clock_init();
+    if (!r && (r = sched_init()) < 0)
+        step = "scheduler";
+    if (!r) {
+        futex_init();
+        if ((r = stack_activate()) < 0)
+            step = "stacks";
+    }
+    if (!r && (r = fd_activate()) < 0)
+        step = "poller";
+    if (!r && plan) {
+        if ((r = intercept_apply(plan, &rep)) < 0)
+            step = "patching";
+        else
+            patched = true;
+    }
+    if (r < 0) {
+        if (plan && !patched)
+            intercept_undo_plan(plan);
+        refuse("%s: error %ld", step, -(long)r);
+        return -1;
+    }
+    if ((r = thread_activate()) < 0) {
+        refuse("%s: error %ld", "thread 1", -(long)r);
+        return -1;
+    }
+    let_go();
+    stats->sites_total = rep.sites;
+    stats->sites_patched = rep.patched;
+    stats->sites_native = rep.native;
+    stats->objects = rep.objects;
+    sched_up.tick = second;
+    store_seq(&sched_active, 1u);
+    __asm__ volatile("wrgsbase %0" : : "r"(&sched.workers[0]) : "memory");
+    sched_start();
+    int64_t end = clock_ns(1);
+    stats->activated_ns = (uint64_t)end;
+    stats->activation_ns = (uint64_t)(end - start);
+    stats->state = STATS_ACTIVE;
+    report(LOG_INFO, "active: %d procs, %u of %u sites in %u objects, %ld us%s%s", options.procs, rep.patched, rep.sites,
+           rep.objects, (long)(end - start) / 1000, rep.reason[0] ? "; native: " : "", rep.reason);
+    return 0;
+}
+
+static void activate_once(void)
+{
+    if (load_relaxed(&sched_active) || tried)
+        return;
+    tried = true;
+    activate();
+}
+
+/* In a fork child the parent's failure may not hold, and its success does not. */
+static void in_child(void)
+{
+    tried = why_not[0] != 0;
+    activation_lock = (struct lock){0};
+}
+
+/* ---- loading ---- */
+
+static void complain(const char *line)
+{
+    report(LOG_WARN, "%s", line);
+}
+
+static const char *program_name(char *buf, size_t size)
+{
+    long n = sys3(__NR_readlink, P("/proc/self/exe"), P(buf), (long)size - 1);
+    buf[n > 0 ? n : 0] = 0;
+    const char *slash = strrchr(buf, '/');
+    return slash ? slash + 1 : buf;
+}
+
+static bool matches(const char *patterns)
+{
+    char exe[512], one[256];
+    const char *name = program_name(exe, sizeof exe);
+    for (const char *p = patterns; *p;) {
+        size_t n = strcspn(p, ",");
+        snprintf(one, sizeof one, "%.*s", (int)(n < sizeof one ? n : sizeof one - 1), p);
+        if (fnmatch(one, name, 0) == 0)
+            return true;
+        p += n + (p[n] == ',');
+    }
+    return false;
+}
+
+__attribute__((constructor)) static void load(void)
+{
+    int bad = options_parse(environ, complain);
+    if (bad && options.strict)
+        _exit(125);
+    procs_asked = options.procs;
+    enabled = options.enable && (!options.match[0] || matches(options.match));
+    real_dlopen = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+    if (options.debug.dormant)
+        report(LOG_ERROR, "loaded, %s", enabled ? "dormant" : "disabled");
+    if (enabled)
+        pthread_atfork(NULL, NULL, in_child);
+}
+
+/* ---- interposed symbols ---- */
+
+static struct uthread *current(void)
+{
+    struct worker *w;
+    if (!load_relaxed(&sched_active))
+        return NULL;
+    w = worker_self();
+    return w ? w->cur : NULL;
+}
+
+export int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+    static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    if (!real)
+        real = (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(RTLD_NEXT, "pthread_create");
+    if (enabled)
+        activate_once();
+    struct uthread *u = current();
+    if (u)
+        u->in_create++;
+    int r = real(t, attr, fn, arg);
+    if (u)
+        u->in_create--;
+    return r;
+}
+
+export int thrd_create(thrd_t *t, thrd_start_t fn, void *arg)
+{
+    static int (*real)(thrd_t *, thrd_start_t, void *);
+    if (!real)
+        real = (int (*)(thrd_t *, thrd_start_t, void *))dlsym(RTLD_NEXT, "thrd_create");
+    if (enabled)
+        activate_once();
+    struct uthread *u = current();
+    if (u)
+        u->in_create++;
+    int r = real(t, fn, arg);
+    if (u)
+        u->in_create--;
+    return r;
+}
+
+/* What dlopen brought in: its system calls are to be ours too. */
+static void look_at_new_objects(bool threads_made)
+{
+    struct intercept_config c = intercept_config(threads_made);
+    struct intercept_plan *plan = NULL;
+    struct intercept_report rep = {0};
+    static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&one);
+    if (intercept_scan(&c, &plan, &rep) == 0 && plan && intercept_apply(plan, &rep) == 0) {
+        stats->sites_total += rep.sites;
+        stats->sites_patched += rep.patched;
+        stats->sites_native += rep.native;
+        stats->objects += rep.objects;
+    } else
+        intercept_undo_plan(plan);
+    pthread_mutex_unlock(&one);
+}
+
+/* ld.so looks for a bare name along the RUNPATH of the object that calls dlopen: which is us now. Do
+ * for the real caller what it would have done. */
+static bool along_runpath(const char *file, void *caller, char *out, size_t size)
+{
+    Dl_info info;
+    struct link_map *map = NULL;
+    const char *strtab = NULL, *path = NULL;
+    size_t off = 0;
+    bool have = false;
+    if (!dladdr1(caller, &info, (void **)&map, RTLD_DL_LINKMAP) || !map || !map->l_ld)
+        return false;
+    for (const ElfW(Dyn) *d = map->l_ld; d->d_tag; d++) {
+        if (d->d_tag == DT_STRTAB)
+            strtab = (const char *)d->d_un.d_ptr;
+        if (d->d_tag == DT_RUNPATH || d->d_tag == DT_RPATH) {
+            off = d->d_un.d_val;
+            have = true;
+        }
+    }
+    if (!have || !strtab)
+        return false;
+    char origin[512];
+    snprintf(origin, sizeof origin, "%s", map->l_name && map->l_name[0] ? map->l_name : "");
+    if (!origin[0]) {
+        ssize_t n = readlink("/proc/self/exe", origin, sizeof origin - 1);
+        origin[n > 0 ? n : 0] = 0;
+    }
+    char *slash = strrchr(origin, '/');
+    if (slash)
+        *slash = 0;
+    for (path = strtab + off; *path;) {
+        size_t n = strcspn(path, ":");
+        if (n >= 7 && !strncmp(path, "$ORIGIN", 7))
+            snprintf(out, size, "%s%.*s/%s", origin, (int)n - 7, path + 7, file);
+        else
+            snprintf(out, size, "%.*s/%s", (int)n, path, file);
+        if (access(out, R_OK) == 0)
+            return true;
+        path += n + (path[n] == ':');
+    }
+    return false;
+}
+
+export void *dlopen(const char *file, int mode)
+{
+    char path[1024];
+    if (!real_dlopen)
+        real_dlopen = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+    if (file && file[0] && !strchr(file, '/') && along_runpath(file, __builtin_return_address(0), path, sizeof path))
+        file = path;
+    uint64_t before = current() ? stats->uthreads_live : 0;
+    void *h = real_dlopen(file, mode);
+    if (h && file && current())
+        look_at_new_objects(stats->uthreads_live != before);
+    return h;
+}

@@ -1,0 +1,213 @@
+/* Carries a plan out, and answers for the stubs that are in use.
+ *
+ * Between the first page made writable and the last one made executable again, libc and ld.so
+ * cannot be called: their text may not be executable. Nothing here calls out of this file
+ * in that span, not even memcpy: stores are volatile, so that the compiler does not
+ * make a call of them. With other threads about, the text stays executable throughout. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <asm/unistd.h>
+
+#include "../base/atomic.h"
+#include "../base/base.h"
+#include "../base/sys.h"
+
+#define JMP_BYTES 5
+
+struct intercept_plan *intercept_applied;
+
+/* Blocks in use. Only grows, at the head; read by signal handlers. */
+static struct stub_block *blocks;
+
+static always_inline int protect(uintptr_t start, uintptr_t end, int prot)
+{
+    return (int)sys3(__NR_mprotect, (long)start, (long)(end - start), prot);
+}
+
+static always_inline void store_bytes(uintptr_t at, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        ((volatile uint8_t *)at)[i] = bytes[i];
+}
+
+/* Replaces five bytes that lie in one aligned word, as one store. */
+static always_inline void store_atomic(uintptr_t at, const uint8_t *bytes)
+{
+    volatile uint64_t *word = (volatile uint64_t *)(at & ~7ul);
+    const unsigned shift = (unsigned)(at & 7) * 8;
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < JMP_BYTES; i++)
+        value |= (uint64_t)bytes[i] << 8 * i;
+    *word = (*word & ~(0xffffffffffull << shift)) | value << shift;
+}
+
+static always_inline void site_patch(const struct intercept_site *site, bool others)
+{
+    const uint32_t disp = (uint32_t)(site->code - (site->window + JMP_BYTES));
+    uint8_t bytes[INTERCEPT_WINDOW_MAX];
+    volatile uint8_t *out = bytes;
+
+    out[0] = 0xe9;
+    for (unsigned i = 0; i < 4; i++)
+        out[1 + i] = (uint8_t)(disp >> 8 * i);
+    for (unsigned i = JMP_BYTES; i < site->window_len; i++)
+        out[i] = 0xcc; /* nothing leads there */
+    if (others)
+        store_atomic(site->window, bytes);
+    else
+        store_bytes(site->window, bytes, site->window_len);
+}
+
+static always_inline void range_write(const struct intercept_plan *plan,
+                                      const struct text_range *range, bool restore)
+{
+    const struct intercept_site *sites = plan->sites.data;
+
+    for (size_t i = range->first; i < range->first + range->count; i++) {
+        if (restore)
+            store_bytes(sites[i].window, sites[i].original, sites[i].window_len);
+        else
+            site_patch(&sites[i], plan->others);
+    }
+}
+
+/* One range: writable, write, as it was. On failure the text is unchanged. */
+static always_inline int range_change(const struct intercept_plan *plan,
+                                      const struct text_range *range, bool restore)
+{
+    const int writable = PROT_READ | PROT_WRITE | (plan->others ? PROT_EXEC : 0);
+    int rc = protect(range->start, range->end, writable);
+
+    if (rc) {
+        protect(range->start, range->end, range->prot); /* it may have done a part */
+        return rc;
+    }
+    range_write(plan, range, restore);
+    rc = protect(range->start, range->end, range->prot);
+    if (rc) {
+        range_write(plan, range, !restore);
+        protect(range->start, range->end, range->prot);
+    }
+    return rc;
+}
+
+/* All ranges or none. */
+static __attribute__((__noinline__)) int change_all(const struct intercept_plan *plan, bool restore)
+{
+    const struct text_range *ranges = plan->ranges.data;
+    const size_t count = plan->ranges.count;
+    int rc = 0;
+
+    for (size_t i = 0; i < count && !rc; i++) {
+        rc = range_change(plan, &ranges[i], restore);
+        if (rc)
+            while (i-- > 0)
+                range_change(plan, &ranges[i], !restore);
+        if (rc)
+            break;
+    }
+    return rc;
+}
+
+int intercept_apply(struct intercept_plan *plan, struct intercept_report *report)
+{
+    const char *what = "stubs executable";
+    int rc = 0;
+
+    for (unsigned i = 0; i < plan->block_count && !rc; i++)
+        rc = protect(plan->blocks[i].start, plan->blocks[i].end, PROT_READ | PROT_EXEC);
+    /* Before the first jump: a signal may ask who that is. */
+    struct stub_block *head = blocks;
+    for (unsigned i = 0; i < plan->block_count && !rc; i++) {
+        plan->blocks[i].next = blocks;
+        store_release(&blocks, &plan->blocks[i]); /* pairs with load_acquire in intercept_find */
+    }
+    if (!rc) {
+        what = "text writable";
+        rc = change_all(plan, false);
+    }
+    if (rc) {
+        store_release(&blocks, head);
+        snprintf(report->reason, sizeof(report->reason), "cannot make %s: %s", what, strerror(-rc));
+        return rc;
+    }
+    plan->next = intercept_applied;
+    intercept_applied = plan;
+    return 0;
+}
+
+int intercept_revert(struct intercept_plan *plan)
+{
+    const int rc = change_all(plan, true);
+
+    if (rc)
+        return rc;
+    for (struct intercept_plan **p = &intercept_applied; *p; p = &(*p)->next) {
+        if (*p == plan) {
+            *p = plan->next;
+            break;
+        }
+    }
+    return 0;
+}
+
+void intercept_undo_plan(struct intercept_plan *plan)
+{
+    if (!plan)
+        return;
+    for (unsigned i = 0; i < plan->block_count; i++) {
+        const struct stub_block *block = &plan->blocks[i];
+        const size_t slots = (block->end - block->start) / STUB_ALIGN;
+        sys_unmap((void *)block->start, block->end - block->start);
+        if (block->by_slot)
+            sys_unmap(block->by_slot, ALIGN_UP(slots * sizeof(void *), PAGE_SIZE));
+    }
+    vec_free(&plan->objects);
+    vec_free(&plan->sites);
+    vec_free(&plan->ranges);
+    vec_free(&plan->names);
+    sys_unmap(plan, ALIGN_UP(sizeof(*plan), PAGE_SIZE));
+}
+
+const struct intercept_site *intercept_find(uintptr_t pc)
+{
+    for (const struct stub_block *block = load_acquire(&blocks); block; block = block->next)
+        if (pc - block->start < block->end - block->start)
+            return block->by_slot[(pc - block->start) / STUB_ALIGN];
+    return NULL;
+}
+
+bool intercept_in_stubs(uintptr_t pc)
+{
+    return intercept_find(pc) != NULL;
+}
+
+size_t intercept_plan_sites(const struct intercept_plan *plan, const struct intercept_site **sites)
+{
+    *sites = plan->sites.data;
+    return plan->sites.count;
+}
+
+void intercept_dump(const struct intercept_plan *plan,
+                    void (*line)(const char *text, void *context), void *context)
+{
+    const struct intercept_site *sites = plan->sites.data;
+    char text[512];
+
+    for (size_t i = 0; i < plan->sites.count; i++) {
+        const struct intercept_site *s = &sites[i];
+        snprintf(text, sizeof(text), "%s+0x%lx nr %d %s window %u = %u + %s + %u stub 0x%lx",
+                 s->object->name, (unsigned long)(s->addr - s->object->base), s->nr,
+                 s->keeps_syscall ? "kept" : "displaced", s->window_len, s->before_len,
+                 s->keeps_syscall ? "0" : "2", s->after_len, (unsigned long)s->stub);
+        line(text, context);
+    }
+}

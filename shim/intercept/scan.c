@@ -1,0 +1,632 @@
+/* Finds the sites of newly loaded objects and chooses their windows.
+ *
+ * Time matters (it is part of a program's first pthread_create), so the text is never decoded
+ * as a whole. Per object:
+ *
+ *   1. Look for the bytes 0f 05. Most objects have none and are done.
+ *   2. Mark the surroundings of each, and scan the text's raw bytes for anything that looks
+ *      like a branch with a 32-bit displacement into such surroundings. That catches branches
+ *      from anywhere, cold parts of functions included. What merely looks like a branch can
+ *      only spoil a window, never make a bad one good.
+ *   3. Decode the functions that hold candidates from their start. That tells which 0f 05 are
+ *      instructions, the short branches, switch tables, landing pads.
+ *   4. Short branches from neighbouring functions: the raw bytes around the window again, and,
+ *      where they seem to enter it, the neighbour is decoded.
+ *
+ * Rejected: decoding around a site only (x86 code resynchronises, but a wrong guess is a crash
+ * years later), and reading symbols (libraries are stripped; cold parts have none). */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "plan.h"
+
+#include <errno.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <asm/unistd.h>
+
+#include "../base/base.h"
+#include "../base/sys.h"
+#include "decode.h"
+#include "object.h"
+
+/* Above this, reading the text would cost a start more than handoff can give back. */
+#define TEXT_MAX       (128ul << 20)
+#define OBJECT_MAX     (512ul << 20)
+#define SWITCH_MAX     4096 /* entries of a switch table */
+#define JMP_BYTES      5
+#define POPULATE_MAX   (4ul << 20)
+#define NO_OBJECT_NAME "[exe]"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+struct scan {
+    const struct intercept_config *config;
+    struct intercept_report *report;
+    struct intercept_plan *plan;
+    uintptr_t vdso;
+    int rc;
+    bool reason_is_critical;
+
+    /* the object at hand */
+    struct object object;
+    size_t object_index;
+    const char *name;
+    bool critical;
+    struct vec candidates; /* uintptr_t */
+    uintptr_t patched_end; /* end of the last window chosen */
+
+    /* the function at hand */
+    struct function function;
+    struct vec insns; /* struct insn */
+};
+
+struct window {
+    uintptr_t start, end;
+    bool keeps_syscall;
+};
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_critical(const char *name)
+{
+    name = base_name(name);
+    return starts_with(name, "libc.so.6") || starts_with(name, "libc-2.") ||
+           starts_with(name, "ld-linux-x86-64.so") || starts_with(name, "ld-2.") ||
+           starts_with(name, "libpthread.so") || starts_with(name, "libpthread-2.");
+}
+
+static void refuse(struct scan *scan, uintptr_t addr, int nr, const char *why)
+{
+    struct intercept_report *report = scan->report;
+
+    report->refused++;
+    report->critical += scan->critical;
+    if (report->reason[0] && (scan->reason_is_critical || !scan->critical))
+        return;
+    scan->reason_is_critical = scan->critical;
+    snprintf(report->reason, sizeof(report->reason), "%s+0x%lx: system call %d%s: %s", scan->name,
+             (unsigned long)(addr - scan->object.base), nr, nr < 0 ? " (unknown)" : "", why);
+}
+
+/* --- decoding one function ---------------------------------------------------------------- */
+
+/* A switch jumps to an address it takes from a table: 32-bit offsets from the table itself
+ * (position independent), or addresses. Entries count as long as they lead into the function;
+ * reading one too many only marks a target too many. */
+static void mark_table32(struct scan *scan, uintptr_t table)
+{
+    for (unsigned i = 0; i < SWITCH_MAX; i++) {
+        int32_t offset;
+        if (!object_readable(&scan->object, table + i * 4ul, 4))
+            return;
+        memcpy(&offset, (const void *)(table + i * 4ul), 4);
+        const uintptr_t target = table + (uintptr_t)(intptr_t)offset;
+        if (target < scan->function.start || target >= scan->function.end)
+            return;
+        object_mark_target(&scan->object, target);
+    }
+}
+
+static void mark_table64(struct scan *scan, uintptr_t table)
+{
+    for (unsigned i = 0; i < SWITCH_MAX; i++) {
+        uintptr_t target;
+        if (!object_readable(&scan->object, table + i * 8ul, 8))
+            return;
+        memcpy(&target, (const void *)(table + i * 8ul), 8);
+        if (target < scan->function.start || target >= scan->function.end)
+            return;
+        object_mark_target(&scan->object, target);
+    }
+}
+
+static void mark_switches(struct scan *scan)
+{
+    const struct insn *insns = scan->insns.data;
+
+    for (size_t i = 0; i < scan->insns.count; i++) {
+        if ((insns[i].flags & INSN_LEA) && (insns[i].flags & INSN_RIP))
+            mark_table32(scan, insns[i].target);
+        else if (insns[i].disp && !(insns[i].flags & INSN_RIP) && insns[i].disp32 > 0)
+            mark_table64(scan, (uintptr_t)insns[i].disp32);
+    }
+}
+
+/* False if it does not decode, or its landing pads cannot be read. */
+static bool decode_function(struct scan *scan, uintptr_t last_site)
+{
+    const struct function *function = &scan->function;
+    bool switches = false;
+
+    scan->insns.count = 0;
+    for (uintptr_t at = function->start; at < function->end;) {
+        struct insn *insn = vec_add(&scan->insns, sizeof(*insn));
+        if (!insn) {
+            scan->rc = -ENOMEM;
+            return false;
+        }
+        if (!decode_insn(at, function->end, insn)) {
+            scan->insns.count--;
+            /* The end is only known to be before the next function: what is undecodable
+             * out there may be padding or data, but it must be out of a short branch's reach. */
+            if (at < function->fde_end || at < last_site + 2 + NEAR_AFTER + 128)
+                return false;
+            break;
+        }
+        if (insn->flags & INSN_RELATIVE)
+            object_mark_target(&scan->object, insn->target);
+        switches |= (insn->flags & INSN_SWITCH) != 0;
+        at += insn->length;
+    }
+    if (switches)
+        mark_switches(scan);
+    return object_mark_landing_pads(&scan->object, function);
+}
+
+/* --- the number --------------------------------------------------------------------------- */
+
+/* The system call's number if every way to the syscall sets it: straight back from the syscall,
+ * no way in from elsewhere, to the instruction that sets eax. */
+static int32_t find_nr(const struct scan *scan, size_t index)
+{
+    const struct insn *insns = scan->insns.data;
+    int32_t nr;
+
+    for (size_t i = index; i > 0; i--) {
+        const struct insn *before = &insns[i - 1];
+        if (insns[i].addr + NEAR_BEFORE < insns[index].addr ||
+            object_is_target(&scan->object, insns[i].addr))
+            return -1;
+        if (before->flags & INSN_FIXED) {
+            /* a conditional branch that is not taken changes nothing */
+            const bool jcc = (before->flags & INSN_RELATIVE) && !(before->flags & INSN_BARRIER) &&
+                             before->opcode != 0xe8 && before->opcode != 0xc7; /* call, xbegin */
+            if (jcc)
+                continue;
+            return -1;
+        }
+        if (decode_rax_constant(before, &nr))
+            return nr;
+        if (decode_writes_rax(before))
+            return -1;
+    }
+    return -1;
+}
+
+/* --- the window --------------------------------------------------------------------------- */
+
+/* Is there an instruction covering addr that branches to target? True when it is not known. */
+static bool really_branches(const struct object *object, uintptr_t addr, uintptr_t target)
+{
+    struct function function;
+    struct insn insn;
+
+    if (!object_find_function(object, addr, &function))
+        return true;
+    for (uintptr_t at = function.start; at <= addr; at += insn.length) {
+        if (!decode_insn(at, function.end, &insn))
+            return true;
+        if (addr < at + insn.length)
+            return (insn.flags & INSN_RELATIVE) && insn.target == target;
+    }
+    return true;
+}
+
+/* Short branches from outside the function at hand. */
+static bool entered_from(const struct scan *scan, uintptr_t from, uintptr_t to,
+                         const struct window *window)
+{
+    if (from < scan->object.text_start)
+        from = scan->object.text_start;
+    if (to > scan->object.text_end)
+        to = scan->object.text_end;
+    for (uintptr_t at = from; at + 2 <= to; at++) {
+        /* The displacement first: few fit. */
+        const uint8_t *p = (const uint8_t *)at;
+        const uintptr_t target = at + 2 + (uintptr_t)(intptr_t)(int8_t)p[1];
+        if (target - window->start - 1 >= window->end - window->start - 1)
+            continue;
+        if ((p[0] & 0xf0) != 0x70 && (p[0] & 0xfc) != 0xe0 && p[0] != 0xeb)
+            continue;
+        if (really_branches(&scan->object, at, target))
+            return true;
+    }
+    return false;
+}
+
+static bool is_entered(const struct scan *scan, const struct window *window)
+{
+    const struct function *function = &scan->function;
+
+    for (uintptr_t at = window->start + 1; at < window->end; at++)
+        if (object_is_target(&scan->object, at))
+            return true;
+    /* A window that keeps its syscall must own it: who jumps to it would skip the hook. */
+    if (window->keeps_syscall && object_is_target(&scan->object, window->end))
+        return true;
+
+    struct window reach = *window;
+    reach.end += reach.keeps_syscall; /* the syscall itself, too */
+    if (reach.start < function->start + 130 &&
+        entered_from(scan, reach.start - 130, function->start, &reach))
+        return true;
+    return reach.end + 130 > function->end &&
+           entered_from(scan, function->end, reach.end + 130, &reach);
+}
+
+static bool can_move(const struct scan *scan, const struct insn *insn)
+{
+    if (insn->flags & (INSN_FIXED | INSN_ENDBR))
+        return false;
+    return !(insn->flags & INSN_RIP) ||
+           (insn->target >= scan->object.start && insn->target <= scan->object.end);
+}
+
+/* Tries the window of `before` instructions, and, unless it can keep the syscall, the syscall
+ * and as many behind it as it takes. */
+static bool try_window(const struct scan *scan, size_t index, size_t before, bool keep,
+                       struct window *window, const char **why)
+{
+    const struct insn *insns = scan->insns.data;
+    const struct insn *syscall = &insns[index];
+
+    *window = (struct window){insns[index - before].addr, syscall->addr, keep};
+    if (keep) {
+        if (window->end - window->start < JMP_BYTES)
+            return false;
+    } else {
+        size_t last = index;
+        while (window->end = insns[last].addr + insns[last].length,
+               window->end - window->start < JMP_BYTES) {
+            if (++last == scan->insns.count || insns[last].addr >= scan->function.fde_end ||
+                !can_move(scan, &insns[last])) {
+                *why = "too little room around it";
+                return false;
+            }
+        }
+    }
+    if (window->end - window->start > INTERCEPT_WINDOW_MAX ||
+        syscall->addr - window->start > STUB_BEFORE_MAX)
+        return false;
+    if (window->start < scan->patched_end || is_entered(scan, window)) {
+        *why = "a branch leads into its surroundings";
+        return false;
+    }
+    return true;
+}
+
+/* With other threads about: one instruction gives way to one, in one store, and a thread that
+ * is in the call, or made to restart it, finds the syscall where it was. */
+static bool is_atomic(const struct scan *scan, size_t index, const struct window *window)
+{
+    const struct insn *insns = scan->insns.data;
+
+    return window->keeps_syscall && index > 0 && insns[index - 1].addr == window->start &&
+           (window->start & 7) + JMP_BYTES <= 8;
+}
+
+static bool choose_window(const struct scan *scan, size_t index, struct window *window,
+                          const char **why)
+{
+    const struct insn *insns = scan->insns.data;
+    size_t most = 0; /* instructions that can move, up to those that suffice */
+
+    *why = "too little room around it";
+    while (most < index && insns[index].addr - insns[index - most].addr < JMP_BYTES &&
+           can_move(scan, &insns[index - most - 1]))
+        most++;
+
+    if (try_window(scan, index, most, true, window, why)) {
+        if (!scan->config->others || is_atomic(scan, index, window))
+            return true;
+    }
+    if (scan->config->others) {
+        *why = "it cannot be patched while other threads run";
+        return false;
+    }
+    for (size_t before = most + 1; before-- > 0;)
+        if (try_window(scan, index, before, false, window, why))
+            return true;
+    return false;
+}
+
+/* --- sites, functions, objects ------------------------------------------------------------ */
+
+static void plan_site(struct scan *scan, size_t index)
+{
+    struct intercept_report *report = scan->report;
+    const struct intercept_config *config = scan->config;
+    const struct insn *syscall = (const struct insn *)scan->insns.data + index;
+    const int32_t nr = find_nr(scan, index);
+    struct window window;
+    const char *why;
+
+    report->sites++;
+    report->unknown += nr < 0;
+    if (nr == __NR_rt_sigreturn ||
+        (nr >= 0 && config->want &&
+         config->want(nr, scan->name, config->want_context) == INTERCEPT_NATIVE)) {
+        report->native++;
+        return;
+    }
+    if (!choose_window(scan, index, &window, &why)) {
+        refuse(scan, syscall->addr, nr, why);
+        return;
+    }
+
+    struct intercept_site *site = vec_add(&scan->plan->sites, sizeof(*site));
+    if (!site) {
+        scan->rc = -ENOMEM;
+        return;
+    }
+    const uintptr_t site_end = syscall->addr + 2;
+    *site = (struct intercept_site){
+        .addr = syscall->addr,
+        .window = window.start,
+        .window_len = (uint8_t)(window.end - window.start),
+        .before_len = (uint8_t)(syscall->addr - window.start),
+        .after_len = (uint8_t)(window.end > site_end ? window.end - site_end : 0),
+        .nr = nr,
+        .keeps_syscall = window.keeps_syscall,
+        /* an index until the array stops moving */
+        .object = (const struct intercept_object *)scan->object_index,
+    };
+    memcpy(site->original, (const void *)window.start, site->window_len);
+    scan->patched_end = window.end;
+    report->patched++;
+    report->kept += window.keeps_syscall;
+}
+
+/* Plans the candidates [first, last), all in the function at hand. */
+static void plan_function(struct scan *scan, size_t first, size_t last)
+{
+    const uintptr_t *candidates = scan->candidates.data;
+
+    if (!decode_function(scan, candidates[last - 1])) {
+        for (size_t i = first; i < last && !scan->rc; i++) {
+            scan->report->sites++;
+            refuse(scan, candidates[i], -1, "its function does not decode");
+        }
+        return;
+    }
+    const struct insn *insns = scan->insns.data;
+    for (size_t i = 0; i < scan->insns.count && first < last && !scan->rc; i++) {
+        if (!(insns[i].flags & INSN_SYSCALL))
+            continue;
+        while (first < last && candidates[first] < insns[i].addr)
+            first++;
+        plan_site(scan, i);
+    }
+}
+
+static int find_candidates(struct scan *scan)
+{
+    for (unsigned i = 0; i < scan->object.text_count; i++) {
+        const struct segment *text = &scan->object.text[i];
+        const uintptr_t page = ALIGN_DOWN(text->start, PAGE_SIZE);
+        /* One call for what would be dozens of faults. Kernels before 5.14 do not know it. */
+        if (text->end - page <= POPULATE_MAX)
+            sys3(__NR_madvise, (long)page, (long)(ALIGN_UP(text->end, PAGE_SIZE) - page),
+                 MADV_POPULATE_READ);
+        for (uintptr_t at = text->start; (at = segment_next_syscall(text, at)); at += 2) {
+            uintptr_t *candidate = vec_add(&scan->candidates, sizeof(*candidate));
+            if (!candidate)
+                return -ENOMEM;
+            *candidate = at;
+        }
+    }
+    return 0;
+}
+
+static int plan_range(struct scan *scan, size_t first)
+{
+    const struct intercept_site *sites = scan->plan->sites.data;
+    const size_t count = scan->plan->sites.count;
+
+    for (unsigned i = 0; i < scan->object.text_count; i++) {
+        const struct segment *text = &scan->object.text[i];
+        size_t end = first;
+        while (end < count && sites[end].addr >= text->start && sites[end].addr < text->end)
+            end++;
+        if (end == first)
+            continue;
+        struct text_range *range = vec_add(&scan->plan->ranges, sizeof(*range));
+        if (!range)
+            return -ENOMEM;
+        *range = (struct text_range){.start = ALIGN_DOWN(text->start, PAGE_SIZE),
+                                     .end = ALIGN_UP(text->end, PAGE_SIZE),
+                                     .prot = text->prot,
+                                     .first = first,
+                                     .count = end - first};
+        first = end;
+    }
+    return 0;
+}
+
+static void plan_object(struct scan *scan)
+{
+    struct object *object = &scan->object;
+    const size_t first_site = scan->plan->sites.count;
+
+    scan->candidates.count = 0;
+    scan->patched_end = 0;
+    if (object->text_end - object->text_start > TEXT_MAX ||
+        object->end - object->start > OBJECT_MAX) {
+        scan->report->skipped++;
+        return;
+    }
+    scan->rc = find_candidates(scan);
+    if (scan->rc || !scan->candidates.count)
+        return;
+    scan->rc = object_map_targets(object);
+    if (scan->rc)
+        return;
+
+    const uintptr_t *candidates = scan->candidates.data;
+    const size_t count = scan->candidates.count;
+    for (size_t i = 0; i < count; i++)
+        object_mark_near(object, candidates[i]);
+    object_mark_rel32(object);
+
+    for (size_t i = 0, last; i < count && !scan->rc; i = last) {
+        last = i + 1;
+        if (!object_find_function(object, candidates[i], &scan->function)) {
+            /* Code without unwind information, or data: who knows. */
+            scan->report->sites++;
+            refuse(scan, candidates[i], -1, "no function is known there");
+            continue;
+        }
+        while (last < count && candidates[last] < scan->function.end)
+            last++;
+        plan_function(scan, i, last);
+    }
+    if (!scan->rc)
+        scan->rc = plan_range(scan, first_site);
+    object_unmap_targets(object);
+}
+
+static bool same_object(const struct intercept_plan *plan, const struct intercept_object *known,
+                        size_t index, uintptr_t base, const char *name)
+{
+    if (known->base != base || strcmp(known->name, name))
+        return false;
+    /* Unloaded and loaded again at the same place, the text is fresh. */
+    const struct intercept_site *sites = plan->sites.data;
+    const struct intercept_object *objects = plan->objects.data;
+    for (size_t i = 0; i < plan->sites.count; i++)
+        if (sites[i].object == &objects[index])
+            return *(const uint8_t *)sites[i].window == 0xe9;
+    return true;
+}
+
+static bool is_known(uintptr_t base, const char *name)
+{
+    for (const struct intercept_plan *plan = intercept_applied; plan; plan = plan->next) {
+        const struct intercept_object *objects = plan->objects.data;
+        for (size_t i = 0; i < plan->objects.count; i++)
+            if (same_object(plan, &objects[i], i, base, name))
+                return true;
+    }
+    return false;
+}
+
+static int add_object(struct scan *scan)
+{
+    const size_t length = strlen(scan->name) + 1, at = scan->plan->names.count;
+
+    for (size_t i = 0; i < length; i++) {
+        char *c = vec_add(&scan->plan->names, 1);
+        if (!c)
+            return -ENOMEM;
+        *c = scan->name[i];
+    }
+    struct intercept_object *object = vec_add(&scan->plan->objects, sizeof(*object));
+    if (!object)
+        return -ENOMEM;
+    *object = (struct intercept_object){.base = scan->object.base,
+                                        .start = scan->object.start,
+                                        .end = scan->object.end,
+                                        .name = (const char *)at, /* until the array rests */
+                                        .critical = scan->critical};
+    scan->object_index = scan->plan->objects.count - 1;
+    return 0;
+}
+
+/* libZydis and libZycore must not be patched under their own feet; the shim calls the kernel
+ * for itself; the vdso has no calls worth catching and is not ours to write. */
+static bool is_excluded(const struct scan *scan)
+{
+    const struct object *object = &scan->object;
+    const uintptr_t self = (uintptr_t)&intercept_scan;
+    const char *name = base_name(scan->name);
+
+    return object->base == scan->vdso || (self >= object->start && self < object->end) ||
+           starts_with(name, "linux-vdso.") || starts_with(name, "libZydis.so") ||
+           starts_with(name, "libZycore.so");
+}
+
+static int on_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct scan *scan = context;
+
+    (void)size;
+    if (!object_init(&scan->object, info))
+        return 0;
+    scan->name = scan->object.name && *scan->object.name ? scan->object.name : NO_OBJECT_NAME;
+    scan->critical = is_critical(scan->name);
+    if (is_excluded(scan) || is_known(scan->object.base, scan->name))
+        return 0;
+
+    scan->report->objects++;
+    scan->rc = add_object(scan);
+    if (!scan->rc)
+        plan_object(scan);
+    return scan->rc != 0;
+}
+
+/* The arrays have stopped growing: turn indexes into pointers. */
+static void plan_link(struct intercept_plan *plan)
+{
+    struct intercept_object *objects = plan->objects.data;
+    struct intercept_site *sites = plan->sites.data;
+
+    for (size_t i = 0; i < plan->objects.count; i++)
+        objects[i].name = (const char *)plan->names.data + (uintptr_t)objects[i].name;
+    for (size_t i = 0; i < plan->sites.count; i++)
+        sites[i].object = &objects[(uintptr_t)sites[i].object];
+}
+
+int intercept_scan(const struct intercept_config *config, struct intercept_plan **plan,
+                   struct intercept_report *report)
+{
+    struct scan scan = {.config = config, .report = report, .vdso = getauxval(AT_SYSINFO_EHDR)};
+    const char *reason = NULL;
+
+    *plan = NULL;
+    *report = (struct intercept_report){0};
+    scan.rc = decode_open(config->dlopen, &reason);
+    if (scan.rc) {
+        snprintf(report->reason, sizeof(report->reason), "%s", reason);
+        return scan.rc;
+    }
+    scan.plan = sys_map(NULL, ALIGN_UP(sizeof(*scan.plan), PAGE_SIZE), PROT_READ | PROT_WRITE, 0);
+    if (!scan.plan) {
+        scan.rc = -ENOMEM;
+        goto out;
+    }
+    scan.plan->others = config->others;
+    dl_iterate_phdr(on_object, &scan);
+    if (!scan.rc) {
+        plan_link(scan.plan);
+        scan.rc = stubs_build(scan.plan, config->entry);
+    }
+out:
+    if (scan.rc)
+        snprintf(report->reason, sizeof(report->reason), "%s",
+                 scan.plan && scan.plan->sites.count ? "no memory near an object for its stubs"
+                                                     : "no memory for the plan");
+    vec_free(&scan.candidates);
+    vec_free(&scan.insns);
+    if (scan.rc || !scan.plan->objects.count) {
+        intercept_undo_plan(scan.plan);
+        return scan.rc;
+    }
+    *plan = scan.plan;
+    return 0;
+}

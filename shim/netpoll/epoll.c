@@ -1,0 +1,128 @@
+#include "netpoll.h"
+
+#include "../base/sys.h"
+#include "../emul/fd.h"
+
+#include <linux/eventpoll.h>
+
+enum { BATCH = 128, BREAK_DATA = -1 };
+#define O_CLOEXEC 02000000
+
+static int epfd = -1, breakfd = -1;
+static uint32_t breaking; /* atomic: a break is on its way */
+static bool no_pwait2;
+
+/* Our descriptors sit high, out of the way of programs that count on low numbers. */
+static int move_high(int fd)
+{
+    if (fd < 0)
+        return fd;
+    uint64_t lim[2] = {0, 0};
+    sys4(__NR_prlimit64, 0, 7 /* NOFILE */, 0, P(lim));
+    long want = lim[0] > 1024 ? (lim[0] > 65536 ? 65536 : (long)lim[0]) - 16 : 900;
+    long high = sys3(__NR_fcntl, fd, 1030 /* F_DUPFD_CLOEXEC */, want);
+    if (high < 0)
+        return fd;
+    sys1(__NR_close, fd);
+    return (int)high;
+}
+
+int netpoll_init(void)
+{
+    epfd = move_high((int)sys1(__NR_epoll_create1, O_CLOEXEC));
+    breakfd = move_high((int)sys2(__NR_eventfd2, 0, O_CLOEXEC | 04000));
+    if (epfd < 0 || breakfd < 0)
+        return epfd < 0 ? epfd : breakfd;
+    struct epoll_event e = {EPOLLIN | EPOLLET, (uint64_t)BREAK_DATA};
+    long r = sys4(__NR_epoll_ctl, epfd, EPOLL_CTL_ADD, breakfd, P(&e));
+    breaking = 0;
+    sched_up.poll = netpoll_collect;
+    sched_up.poll_break = netpoll_break;
+    return (int)r;
+}
+
+/* In a fork child. The epoll instance is the parent's: closing our descriptor of it changes nothing there. */
+void netpoll_reset(void)
+{
+    if (epfd >= 0)
+        sys1(__NR_close, epfd);
+    if (breakfd >= 0)
+        sys1(__NR_close, breakfd);
+    epfd = breakfd = -1;
+}
+
+bool netpoll_owns(int fd)
+{
+    return fd >= 0 && (fd == epfd || fd == breakfd);
+}
+
+/* The range [a, b] but ours: calls do(lo, hi) for its parts. */
+long netpoll_except(unsigned a, unsigned b, long (*run)(unsigned lo, unsigned hi, unsigned flags), unsigned flags)
+{
+    unsigned lo = (unsigned)(epfd < breakfd ? epfd : breakfd), hi = (unsigned)(epfd < breakfd ? breakfd : epfd);
+    long r = 0;
+    unsigned cuts[2] = {lo, hi};
+    for (int i = 0; i < 2; i++) {
+        if (cuts[i] < a || cuts[i] > b)
+            continue;
+        if (cuts[i] > a)
+            r = run(a, cuts[i] - 1, flags);
+        if (r < 0 || cuts[i] == b)
+            return r;
+        a = cuts[i] + 1;
+    }
+    return run(a, b, flags);
+}
+
+int netpoll_watch(struct fdrec *rec, int fd, uint8_t dir)
+{
+    if ((rec->watched & dir) == dir)
+        return 0;
+    uint8_t all = rec->watched | dir;
+    struct epoll_event e = {EPOLLET | EPOLLRDHUP | EPOLLPRI, (uint64_t)(uint32_t)fd | (uint64_t)rec->gen << 32};
+    e.events |= (all & DIR_IN ? EPOLLIN : 0) | (all & DIR_OUT ? EPOLLOUT : 0);
+    long r = sys4(__NR_epoll_ctl, epfd, rec->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, P(&e));
+    if (r == -17 /* EEXIST: the number's former self, still open elsewhere */)
+        r = sys4(__NR_epoll_ctl, epfd, EPOLL_CTL_MOD, fd, P(&e));
+    else if (r == -2)
+        r = sys4(__NR_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, P(&e));
+    if (r == 0)
+        rec->watched = all;
+    return (int)r;
+}
+
+struct uthread *netpoll_collect(int64_t delta, uint32_t *n)
+{
+    struct epoll_event ev[BATCH];
+    struct uthread *list = NULL;
+    long r;
+    if (delta > 0 && !no_pwait2) {
+        int64_t ts[2] = {delta / NSEC_PER_SEC, delta % NSEC_PER_SEC};
+        r = sys6(__NR_epoll_pwait2, epfd, P(ev), BATCH, P(ts), 0, 8);
+        if (r == -38) {
+            no_pwait2 = true;
+            r = 0;
+        }
+    } else {
+        int64_t ms = delta <= 0 ? delta : (delta + 999999) / 1000000;
+        r = sys6(__NR_epoll_pwait, epfd, P(ev), BATCH, ms > 1000000000 ? 1000000000 : ms, 0, 8);
+    }
+    *n = 0;
+    for (long i = 0; i < r; i++) {
+        if (ev[i].data == (uint64_t)BREAK_DATA) {
+            uint64_t v;
+            store_seq(&breaking, 0u);
+            sys3(__NR_read, breakfd, P(&v), 8);
+            continue;
+        }
+        *n += fd_event((uint32_t)ev[i].data, (uint32_t)(ev[i].data >> 32), ev[i].events, &list);
+    }
+    return list;
+}
+
+void netpoll_break(void)
+{
+    uint64_t one = 1;
+    if (cas(&breaking, 0u, 1u))
+        sys3(__NR_write, breakfd, P(&one), 8);
+}

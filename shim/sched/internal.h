@@ -1,0 +1,60 @@
+/* What the files of sched/ share among themselves. */
+#ifndef HANDOFF_SCHED_INTERNAL_H
+#define HANDOFF_SCHED_INTERNAL_H
+
+#include "sched.h"
+
+#include "../base/sys.h"
+#include "../options.h"
+#include "../stats/stats.h"
+
+/* switch.S */
+void ctx_park(struct uthread *u, uint64_t g0_top, void (*fn)(struct uthread *u), uint64_t *inuse);
+_Noreturn void ctx_resume(struct uthread *u, uint64_t inuse);
+_Noreturn void g0_enter(void (*fn)(void *), void *arg, uint64_t stack_top);
+long thread_clone(unsigned long flags, void *stack_top, int *tid, int (*fn)(void *), void *arg);
+
+/* runq.c: the local run queue. Owner: the worker that holds p. */
+bool runq_put_tail(struct proc *p, struct uthread *u); /* owner; false: full, half went global */
+struct uthread *runq_get(struct proc *p, bool *inherit); /* owner */
+uint32_t runq_steal(struct proc *p, struct proc *victim, bool next_too, struct uthread **out);
+uint32_t runq_len(struct proc *p); /* any; approximate. The next slot counts */
+void gq_put(struct uthread *u);                                   /* any */
+void gq_put_list(struct uthread *head, struct uthread *tail, uint32_t n); /* any */
+struct uthread *gq_get(struct proc *p, uint32_t max);             /* owner of p; rest to p's queue */
+
+/* timer.c */
+void timer_arm(struct proc *p, struct timer *t, struct uthread *u, uint64_t seq, int64_t when);
+void timer_disarm(struct timer *t); /* no effect when not armed */
+uint32_t timers_run(struct proc *p, int64_t now); /* fires what is due; returns how many */
+int64_t timers_min(void);           /* earliest of all procs */
+
+/* proc.c */
+_Noreturn void schedule(void);
+void proc_acquire(struct worker *w, struct proc *p);
+struct proc *proc_take(struct proc *p); /* sysmon: from a worker in program code or the kernel */
+void proc_give(struct proc *p);         /* to a worker if there is a use, else idle */
+bool work_waits(struct proc *p);
+extern const char *const event_names[];
+
+int sysmon_main(void *arg);
+
+static inline uint32_t proc_random(struct proc *p)
+{
+    uint32_t x = p->rand;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return p->rand = x;
+}
+
+static inline void futex_wake_kernel(uint32_t *word, int n)
+{
+    sys6(__NR_futex, P(word), 129 /* WAKE|PRIVATE */, n, 0, 0, 0);
+}
+static inline void futex_wait_kernel(uint32_t *word, uint32_t v, const void *timespec)
+{
+    sys6(__NR_futex, P(word), 128 /* WAIT|PRIVATE */, v, P(timespec), 0, 0);
+}
+
+#endif

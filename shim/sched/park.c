@@ -1,0 +1,164 @@
+/* Parking and readying.
+ *
+ * The life of a wait. `seq` is its number; the state is in the low bits of u->waitw, one word:
+ *
+ *   wait_open [hook]      (seq, PREPARING)    nobody may claim: the registers are not saved
+ *   park_g0   [g0]        (seq, OPEN)         xchg: full barrier (1)
+ *   wait_claim [any]      (seq, why)          CAS from OPEN: the winner owns u and readies it
+ *
+ * Wakers other than timers and signals find u only in a structure (futex bucket, descriptor
+ * record) whose lock the hook took before wait_open's structure was changed and which `commit` drops on
+ * g0, after (1): they cannot come too early. The timer is armed on g0 after (1). A signal sets attn
+ * (RMW: full barrier (2)), then tries to claim; if it finds PREPARING it leaves, and park_g0, having
+ * passed (1), sees attn: (1) and (2) are the two barriers of the store/load pair.
+ *
+ * From the moment that (1) is done u may run elsewhere: after it park_g0 touches neither u's
+ * stack nor anything but the commit's argument, and u->attn, whose memory stays.
+ */
+#include "internal.h"
+
+enum { STATE_PREPARING = 14, STATE_MASK = 15 };
+
+uint64_t wait_open(struct uthread *u)
+{
+    uint64_t seq = (u->waitw >> WAITW_SHIFT) + 1;
+    store_relaxed(&u->waitw, seq << WAITW_SHIFT | STATE_PREPARING);
+    return seq;
+}
+
+bool wait_claim(struct uthread *u, uint64_t seq, enum wake why)
+{
+    return cas(&u->waitw, seq << WAITW_SHIFT | WAITW_OPEN, seq << WAITW_SHIFT | (uint64_t)why);
+}
+
+bool wait_claim_or_mark(struct uthread *u, uint64_t seq, enum wake why)
+{
+    if (wait_claim(u, seq, why))
+        return true;
+    store_seq(&u->wait_missed, seq); /* full barrier; pairs with (1) */
+    return wait_claim(u, seq, why);
+}
+
+static void park_g0(struct uthread *u)
+{
+    struct worker *w = worker_self();
+    uint64_t seq = u->waitw >> WAITW_SHIFT;
+    int64_t deadline = w->commit_deadline;
+    void (*commit)(struct uthread *, void *) = w->commit;
+    w->cur = NULL;
+    xchg(&u->waitw, seq << WAITW_SHIFT | WAITW_OPEN); /* barrier (1) */
+    if (deadline != INT64_MAX)
+        timer_arm(w->proc, &u->timer, u, seq, deadline);
+    if (commit)
+        commit(u, w->commit_arg);
+    if (unlikely(load_relaxed(&u->attn) & ATTN_SIGNAL) && wait_claim(u, seq, WAKE_SIGNAL))
+        sched_ready(u);
+    schedule();
+}
+
+enum wake park(enum stats_wait why, uint64_t object, int64_t deadline,
+               void (*commit)(struct uthread *u, void *arg), void *arg)
+{
+    struct worker *w = worker_self();
+    struct uthread *u = w->cur;
+    struct stats_uthread *pub = u->pub;
+    invariant(w->hook && w->claim == CLAIM_HELD && w->proc);
+    w->now_tsc = tsc_now();
+    store_relaxed(&pub->object, object);
+    store_relaxed(&pub->wait, (uint8_t)why);
+    store_relaxed(&pub->since, w->now_tsc);
+    store_relaxed(&pub->state, UTHREAD_PARKED);
+    event(w->proc, EV_PARK, u->tid);
+    w->commit = commit;
+    w->commit_arg = arg;
+    w->commit_deadline = deadline;
+    ctx_park(u, w->g0_top, park_g0, &w->vec_inuse);
+    if (deadline != INT64_MAX)
+        timer_disarm(&u->timer);
+    return (enum wake)(load_relaxed(&u->waitw) & STATE_MASK);
+}
+
+static void ready_local(struct worker *w, struct proc *p, struct uthread *u)
+{
+    if (chaos(4)) { /* a wake-up that comes late, or elsewhere */
+        if (chaos(2))
+            gq_put(u);
+        else
+            runq_put_tail(p, u);
+        sched_wake_one();
+        return;
+    }
+    struct uthread *old = xchg(&p->next, u); /* also the barrier before sched_wake_one's loads */
+    event(p, EV_READY, u->tid);
+    if (old)
+        runq_put_tail(p, old);
+    (void)w;
+    /* A user thread alone in the next slot most likely runs here in a moment, when the waker
+     * parks; waking another worker for it would cost both more than it gains. Where that proved
+     * wrong (it was stolen), wake at once. sysmon looks after the rest. */
+    if ((old || u->wake_soon) && load_relaxed(&sched.nidle_procs))
+        sched_wake_one();
+}
+
+static inline void mark_ready(struct uthread *u, uint64_t tsc)
+{
+    store_relaxed(&u->pub->state, UTHREAD_RUNNABLE);
+    u->ready_tsc = (uint32_t)tsc;
+}
+
+void sched_ready(struct uthread *u)
+{
+    struct worker *w = worker_self();
+    if (likely(w && load_relaxed(&w->hook) && w->proc && load_relaxed(&w->claim) != CLAIM_LOST)) {
+        struct proc *p = w->proc;
+        mark_ready(u, (p->tick & 7) == 0 ? tsc_now() | 1 : 0);
+        ready_local(w, p, u);
+        return;
+    }
+    mark_ready(u, tsc_now() | 1);
+    gq_put(u);
+    fence_full(); /* the queue before the looks at idle procs: pairs with worker_idle's recheck */
+    sched_wake_one();
+}
+
+void sched_ready_list(struct uthread *head, uint32_t n)
+{
+    struct worker *w = worker_self();
+    struct proc *p = w->proc;
+    uint64_t tsc = tsc_now() | 1;
+    for (uint32_t i = 0; head; i++) {
+        struct uthread *u = head;
+        head = u->next;
+        u->next = NULL;
+        mark_ready(u, (i & 7) == 0 ? tsc : 0);
+        runq_put_tail(p, u);
+    }
+    if (n > 1 && load_relaxed(&sched.nidle_procs)) {
+        fence_full();
+        sched_wake_one();
+    }
+}
+
+static void yield_g0(struct uthread *u)
+{
+    struct worker *w = worker_self();
+    w->cur = NULL;
+    mark_ready(u, 0);
+    gq_put(u);
+    schedule();
+}
+
+void sched_yield_now(void)
+{
+    struct worker *w = worker_self();
+    struct uthread *u = w->cur;
+    struct proc *p = w->proc;
+    if (runq_len(p) == 0 && load_relaxed(&sched.gq_len) == 0 &&
+        load_relaxed(&p->timer_min) == INT64_MAX && !load_relaxed(&sched.npollwait))
+        return;
+    COUNT(yields);
+    event(p, EV_YIELD, u->tid);
+    w->now_tsc = tsc_now();
+    store_relaxed(&u->pub->since, w->now_tsc);
+    ctx_park(u, w->g0_top, yield_g0, &w->vec_inuse);
+}

@@ -1,0 +1,681 @@
+/* Procs and workers: who may run user threads, and what a worker does when it has none.
+ *
+ * 1. Looking for work without losing any (Go's protocol)
+ *
+ *   Submitting:  put u in a queue (RMW or a fence: full barrier), then, if some proc is idle and
+ *                nobody spins, make one worker spin (CAS nspinning 0 -> 1) with an idle proc.
+ *   Looking:     a worker that finds its queue empty spins (nspinning + 1), bounded to half of the busy
+ *                procs, and looks everywhere. When it finds work and was the last to spin, it
+ *                makes another spin, since there may be more. When it finds none: it gives the proc
+ *                back (under sched.lock, after a last look at the global queue), nspinning - 1 (RMW: full
+ *                barrier), and looks at all queues ONCE MORE. Either the submitter sees nobody
+ *                spinning and wakes somebody, or this last look sees its work.
+ *   The model: tests/models/wakeup.pml.
+ *
+ *   One exception, for speed: a user thread readied into an empty `next` slot wakes nobody; the
+ *   waker will most likely park. If it does not, a spinning worker or sysmon takes it, and
+ *   u->wake_soon remembers.
+ *
+ * 2. Taking a proc from a worker that is in program code or in the kernel
+ *
+ *   A worker touches its proc only while w->hook is 1. One word, w->claim, decides who has it:
+ *     HELD -> ASKED   proc_take [sysmon]
+ *     ASKED -> HELD   proc_regain [the worker: "I am here"], or proc_take giving up
+ *     ASKED -> LOST   proc_take, having seen hook == 0 after the membarrier
+ *     HELD -> LOST    the worker itself, giving the proc away before it blocks
+ *     LOST -> HELD    proc_acquire [the worker]
+ *   The worker: hook = 1; compiler barrier; look at claim. sysmon: claim = ASKED; membarrier; look
+ *   at hook. membarrier makes every running thread of the process pass a full barrier, so either the
+ *   worker sees ASKED, or sysmon sees hook == 1: the fast side pays for no fence. hook = 0 is a
+ *   release, which the load of hook in proc_take acquires: sysmon sees the proc as it was left.
+ *   The model: tests/models/take.pml.
+ *   A worker that lost its proc runs on as an ordinary kernel thread until its next hook.
+ */
+#include "internal.h"
+
+#include "../emul/emul.h"
+
+struct sched sched;
+uint32_t sched_active;
+struct sched_upcalls sched_up;
+bool chaos_on;
+static uint64_t chaos_state;
+
+enum {
+    SPIN_NS = 15000,      /* how long an idle worker looks around before it sleeps */
+    NEXT_AGE_NS = 4000,   /* age from which a spinner takes another's next slot */
+    G0_SIZE = 64 * 1024,
+};
+
+#define MEMBARRIER_PRIVATE_EXPEDITED 8
+
+const char *const event_names[] = {"run",  "park",  "ready", "yield", "take",  "lost",    "regain", "sleep",
+                                   "wake", "steal", "exit",  "create", "poll", "syscall", "signal", "timer"};
+
+bool chaos_slow(unsigned n)
+{
+    uint64_t x = __atomic_add_fetch(&chaos_state, 0x9e3779b97f4a7c15ull, __ATOMIC_RELAXED);
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+    return (x ^ x >> 31) % n == 0;
+}
+
+/* ---- owning procs ---- */
+
+void proc_acquire(struct worker *w, struct proc *p)
+{
+    p->worker = w;
+    w->proc = p;
+    store_relaxed(&p->st->worker, (int32_t)w->index);
+    store_relaxed(&p->st->state, PROC_RUNNING);
+    store_relaxed(&w->pub->proc, (int32_t)p->index);
+    store_release(&w->claim, CLAIM_HELD); /* pairs with the CAS in proc_take */
+    if (unlikely(load_relaxed(&sched.sysmon_asleep))) {
+        store_relaxed(&sched.sysmon_asleep, 0u);
+        futex_wake_kernel(&sched.sysmon_asleep, 1);
+    }
+}
+
+/* Under sched.lock. */
+static void idle_push(struct proc *p)
+{
+    p->worker = NULL;
+    store_relaxed(&p->st->worker, -1);
+    store_relaxed(&p->st->state, PROC_IDLE);
+    p->idle_next = sched.idle_procs;
+    sched.idle_procs = p;
+    store_relaxed(&sched.nidle_procs, sched.nidle_procs + 1);
+}
+static struct proc *idle_pop(void)
+{
+    struct proc *p = sched.idle_procs;
+    if (p) {
+        sched.idle_procs = p->idle_next;
+        store_relaxed(&sched.nidle_procs, sched.nidle_procs - 1);
+    }
+    return p;
+}
+
+static struct proc *idle_take(void)
+{
+    if (!load_relaxed(&sched.nidle_procs))
+        return NULL;
+    lock_take(&sched.lock);
+    struct proc *p = idle_pop();
+    lock_drop(&sched.lock);
+    return p;
+}
+
+/* ---- workers ---- */
+
+static void worker_run_g0(void *arg)
+{
+    struct worker *w = arg;
+    if (w->given) {
+        struct proc *p = w->given;
+        w->given = NULL;
+        proc_acquire(w, p);
+    }
+    schedule();
+}
+
+static int worker_main(void *arg)
+{
+    struct worker *w = arg;
+    __asm__ volatile("wrgsbase %0" : : "r"(w));
+    emul_worker_init(w);
+    worker_run_g0(w);
+    return 0;
+}
+
+/* A slot and a stack; NULL at the limit. */
+static struct worker *worker_new(void)
+{
+    uint32_t i = load_relaxed(&sched.nworkers);
+    do {
+        if (i >= sched.max_workers)
+            return NULL;
+    } while (!__atomic_compare_exchange_n(&sched.nworkers, &i, i + 1, 0, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_SEQ_CST));
+    struct worker *w = &sched.workers[i];
+    uint64_t sigsize = emul_sigstack_size();
+    char *base = sys_map(NULL, PAGE_SIZE + G0_SIZE + sigsize, 0, 0x4000);
+    if (!base || sys3(__NR_mprotect, P(base + PAGE_SIZE), (long)(G0_SIZE + sigsize), 3) < 0)
+        return NULL; /* the slot is lost; the limit of workers shrinks by one */
+    w->index = i;
+    w->g0_base = base;
+    w->g0_top = (uint64_t)(base + PAGE_SIZE + G0_SIZE - 64);
+    w->sigstack = base + PAGE_SIZE + G0_SIZE;
+    w->sigstack_size = sigsize;
+    w->hook = 1;
+    w->claim = CLAIM_LOST;
+    w->vec_inuse = ~0ull;
+    w->pub = stats_worker(i);
+    w->pub->proc = w->pub->sysno = -1;
+    w->pub->state = WORKER_SPIN;
+    if (stats->workers_hwm < i + 1)
+        store_relaxed(&stats->workers_hwm, i + 1);
+    store_relaxed(&stats->workers_live, i + 1);
+    return w;
+}
+
+enum { THREAD_FLAGS = 0x00000100 | 0x00000200 | 0x00000400 | 0x00000800 | 0x00010000 | 0x00040000 |
+                      0x00100000 /* VM FS FILES SIGHAND THREAD SYSVSEM PARENT_SETTID */ };
+
+long helper_start(int (*fn)(void *), void *arg, size_t stack)
+{
+    static int32_t tid;
+    char *base = sys_map(NULL, stack, 3, 0x4000);
+    if (!base)
+        return -12;
+    return thread_clone(THREAD_FLAGS, base + stack, &tid, fn, arg);
+}
+
+static bool worker_start(struct proc *p, bool spinning)
+{
+    struct worker *w = worker_new();
+    if (!w)
+        return false;
+    w->given = p;
+    w->spinning = spinning;
+    long r = thread_clone(THREAD_FLAGS, (void *)w->g0_top, &w->ktid, worker_main, w);
+    if (r < 0) {
+        report(LOG_WARN, "cannot start a worker: clone: error %ld", -r);
+        sys_unmap(w->g0_base, PAGE_SIZE + G0_SIZE + w->sigstack_size);
+        w->g0_base = NULL;
+        w->pub->state = WORKER_FREE;
+        return false;
+    }
+    store_relaxed(&w->pub->ktid, (int32_t)r);
+    COUNT_SHARED(worker_starts);
+    return true;
+}
+
+/* Run p on some worker: a sleeping one, else a new one. False: none to be had; p is the caller's. */
+static bool worker_for(struct proc *p, bool spinning)
+{
+    lock_take(&sched.lock);
+    struct worker *w = sched.idle_workers;
+    if (w) {
+        sched.idle_workers = w->idle_next;
+        sched.nworkers_idle--;
+    }
+    lock_drop(&sched.lock);
+    if (!w)
+        return worker_start(p, spinning);
+    w->given = p;
+    w->spinning = spinning;
+    COUNT_SHARED(worker_wakes);
+    xchg(&w->wake, 1u); /* pairs with the load in worker_sleep */
+    futex_wake_kernel(&w->wake, 1);
+    return true;
+}
+
+void sched_wake_one(void)
+{
+    if (!load_relaxed(&sched.nidle_procs) || load_relaxed(&sched.nspinning) ||
+        !cas(&sched.nspinning, 0u, 1u))
+        return;
+    struct proc *p = idle_take();
+    if (p && worker_for(p, true))
+        return;
+    if (p) {
+        lock_take(&sched.lock);
+        idle_push(p);
+        lock_drop(&sched.lock);
+        store_relaxed(&sched.need_worker, 1u);
+        COUNT_SHARED(worker_limit);
+    }
+    add_fetch(&sched.nspinning, (uint32_t)-1);
+}
+
+bool work_waits(struct proc *p)
+{
+    return runq_len(p) || load_relaxed(&sched.gq_len);
+}
+
+/* p has no worker now: is there a use for it? */
+void proc_give(struct proc *p)
+{
+    bool poll = load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller);
+    bool timers = load_relaxed(&p->timer_min) != INT64_MAX && !load_relaxed(&sched.poller);
+    if ((work_waits(p) || poll || timers) && worker_for(p, false))
+        return;
+    lock_take(&sched.lock);
+    idle_push(p);
+    lock_drop(&sched.lock);
+    fence_full(); /* idle before the last look: pairs with the submitter's barrier */
+    if (work_waits(p))
+        sched_wake_one();
+}
+
+/* ---- taking and regaining ---- */
+
+struct proc *proc_take(struct proc *p)
+{
+    struct worker *w = load_relaxed(&p->worker);
+    if (!w || !cas(&w->claim, (uint32_t)CLAIM_HELD, (uint32_t)CLAIM_ASKED))
+        return NULL;
+    sys3(__NR_membarrier, MEMBARRIER_PRIVATE_EXPEDITED, 0, 0); /* pairs with hook_enter */
+    if (load_acquire(&w->hook) == 0 && w->proc == p &&
+        cas(&w->claim, (uint32_t)CLAIM_ASKED, (uint32_t)CLAIM_LOST)) {
+        store_relaxed(&w->pub->proc, -1);
+        store_relaxed(&p->worker, NULL);
+        return p;
+    }
+    cas(&w->claim, (uint32_t)CLAIM_ASKED, (uint32_t)CLAIM_HELD);
+    return NULL;
+}
+
+static void regain_g0(struct uthread *u)
+{
+    struct worker *w = worker_self();
+    w->cur = NULL;
+    gq_put(u);
+    fence_full();
+    sched_wake_one();
+    schedule();
+}
+
+/* hook is 1, claim was not HELD. */
+cold void proc_regain(void)
+{
+    struct worker *w = worker_self();
+    if (cas(&w->claim, (uint32_t)CLAIM_ASKED, (uint32_t)CLAIM_HELD))
+        return;
+    if (load_relaxed(&w->claim) == CLAIM_HELD)
+        return; /* the taker gave up */
+    struct uthread *u = w->cur;
+    w->proc = NULL;
+    struct proc *p = idle_take();
+    if (p) {
+        proc_acquire(w, p);
+        p->slice_start = tsc_now();
+        event(p, EV_REGAIN, u->tid);
+        return;
+    }
+    w->now_tsc = tsc_now();
+    store_relaxed(&u->pub->state, UTHREAD_RUNNABLE);
+    store_relaxed(&u->pub->wait, WAIT_WORKER);
+    store_relaxed(&u->pub->since, w->now_tsc);
+    u->ready_tsc = (uint32_t)w->now_tsc | 1;
+    ctx_park(u, w->g0_top, regain_g0, &w->vec_inuse);
+}
+
+bool sched_other_work(void)
+{
+    struct proc *p = worker_self()->proc;
+    return work_waits(p) || load_relaxed(&p->timer_min) != INT64_MAX ||
+           (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller));
+}
+
+void entersyscall_block(int nr)
+{
+    struct worker *w = worker_self();
+    if (!sched_other_work() && !chaos(4)) {
+        COUNT(direct_block);
+        entersyscall(nr);
+        return;
+    }
+    struct proc *p = w->proc;
+    COUNT(handoff_syscall);
+    event(p, EV_SYSCALL, nr);
+    store_relaxed(&w->sysno1, (uint32_t)nr + 1);
+    w->proc = NULL;
+    xchg(&w->claim, (uint32_t)CLAIM_LOST); /* a taker's CAS from ASKED fails now */
+    store_relaxed(&w->pub->proc, -1);
+    p->worker = NULL;
+    proc_give(p);
+    store_release(&w->hook, 0u);
+}
+
+/* ---- the scheduler loop ---- */
+
+static void worker_sleep(struct worker *w)
+{
+    store_relaxed(&w->pub->state, WORKER_SLEEP);
+    COUNT_SHARED(worker_sleeps);
+    while (!load_acquire(&w->wake)) /* pairs with the xchg in worker_for */
+        futex_wait_kernel(&w->wake, 0, NULL);
+    store_relaxed(&w->wake, 0u);
+    store_relaxed(&w->pub->state, WORKER_SPIN);
+    struct proc *p = w->given;
+    w->given = NULL;
+    if (p)
+        proc_acquire(w, p);
+}
+
+static bool any_work(void)
+{
+    if (load_relaxed(&sched.gq_len))
+        return true;
+    for (uint32_t i = 0; i < sched.nprocs; i++)
+        if (runq_len(&sched.procs[i]))
+            return true;
+    return false;
+}
+
+static struct uthread *inject(struct uthread *list, uint32_t n)
+{
+    struct uthread *first = list;
+    list = list->next;
+    first->next = NULL;
+    store_relaxed(&first->pub->state, UTHREAD_RUNNABLE);
+    first->ready_tsc = (uint32_t)tsc_now() | 1;
+    if (n > 1)
+        sched_ready_list(list, n - 1);
+    return first;
+}
+
+static struct uthread *poll_now(struct proc *p)
+{
+    uint32_t n = 0;
+    sched.last_poll = (int64_t)tsc_now();
+    p->st->netpoll_polls++;
+    struct uthread *list = sched_up.poll(0, &n);
+    if (!list)
+        return NULL;
+    p->st->netpoll_wakes += n;
+    return inject(list, n);
+}
+
+static void spin_stop(struct worker *w)
+{
+    w->spinning = 0;
+    /* Found work and was the last to spin: there may be more. RMW: full barrier. */
+    if (add_fetch(&sched.nspinning, (uint32_t)-1) == 0)
+        sched_wake_one();
+}
+
+static struct uthread *steal(struct worker *w, struct proc *p, int64_t *due)
+{
+    struct uthread *seen_next = NULL;
+    struct proc *seen_at = NULL;
+    uint64_t start = tsc_now(), seen_when = 0, now;
+    uint64_t spin = (uint64_t)ns_to_tsc(SPIN_NS), age = (uint64_t)ns_to_tsc(NEXT_AGE_NS);
+    (void)w;
+    do {
+        uint32_t off = proc_random(p);
+        now = tsc_now();
+        for (uint32_t i = 0; i < sched.nprocs; i++) {
+            struct proc *v = &sched.procs[(off + i) % sched.nprocs];
+            struct uthread *u;
+            if (v == p)
+                continue;
+            struct uthread *next = load_relaxed(&v->next);
+            bool next_too = false;
+            if (next && seen_at == v && seen_next == next)
+                next_too = now - seen_when > age || load_relaxed(&v->worker) == NULL;
+            else if (next && seen_at != v) {
+                seen_at = v;
+                seen_next = next;
+                seen_when = now;
+            } else if (seen_at == v) {
+                seen_next = next;
+                seen_when = now;
+            }
+            uint32_t n = runq_steal(p, v, next_too, &u);
+            if (n) {
+                p->st->steals++;
+                p->st->stolen += n;
+                event(p, EV_STEAL, u->tid);
+                return u;
+            }
+            if (load_relaxed(&v->timer_min) != INT64_MAX && load_relaxed(&v->timer_min) <= *due) {
+                *due = now_ns();
+                uint32_t fired = timers_run(v, *due);
+                p->st->timers_fired += fired;
+                bool inherit;
+                if (fired && (u = runq_get(p, &inherit)))
+                    return u;
+            }
+        }
+        if (load_relaxed(&sched.gq_len))
+            return gq_get(p, 1);
+        for (int i = 0; i < 20; i++)
+            cpu_relax();
+    } while (now - start < spin);
+    return NULL;
+}
+
+/* Nothing found: give the proc back and sleep, in the poller if nobody else does. Returns with
+ * or without a proc (w->proc). */
+static struct uthread *worker_idle(struct worker *w)
+{
+    struct proc *p = w->proc;
+    lock_take(&sched.lock);
+    if (p) {
+        if (sched.gq_len) {
+            lock_drop(&sched.lock);
+            return NULL;
+        }
+        w->proc = NULL;
+        store_relaxed(&w->pub->proc, -1);
+        store_relaxed(&w->claim, CLAIM_LOST);
+        event(p, EV_SLEEP, 0);
+        idle_push(p);
+    }
+    lock_drop(&sched.lock);
+    if (w->spinning) {
+        w->spinning = 0;
+        add_fetch(&sched.nspinning, (uint32_t)-1); /* full barrier, then look once more */
+    } else
+        fence_full();
+    if (p && any_work()) {
+        p = idle_take();
+        if (p) {
+            proc_acquire(w, p);
+            w->spinning = 1;
+            add_fetch(&sched.nspinning, 1u);
+            return NULL;
+        }
+    }
+
+    if ((load_relaxed(&sched.npollwait) || timers_min() != INT64_MAX) &&
+        cas(&sched.poller, 0u, 1u)) {
+        store_seq(&sched.poll_until, INT64_MAX); /* then read the minima: see timer.c */
+        int64_t until = timers_min(), delta = -1;
+        store_seq(&sched.poll_until, until);
+        if (until != INT64_MAX) {
+            delta = until - now_ns();
+            if (delta < 0)
+                delta = 0;
+        }
+        store_relaxed(&w->pub->state, WORKER_POLL);
+        uint32_t n = 0;
+        struct uthread *list = sched_up.poll(delta, &n);
+        store_seq(&sched.poll_until, 0);
+        store_seq(&sched.poller, 0u);
+        store_relaxed(&w->pub->state, WORKER_SPIN);
+        COUNT_SHARED(netpoll_polls);
+        if (n)
+            __atomic_fetch_add(&stats_shared->netpoll_wakes, n, __ATOMIC_RELAXED);
+        p = idle_take();
+        if (p) {
+            proc_acquire(w, p);
+            w->now_tsc = tsc_now();
+            return list ? inject(list, n) : NULL;
+        }
+        while (list) {
+            struct uthread *u = list;
+            list = u->next;
+            store_relaxed(&u->pub->state, UTHREAD_RUNNABLE);
+            u->ready_tsc = (uint32_t)tsc_now() | 1;
+            gq_put(u);
+        }
+        /* No proc was idle: those that run them will look at the global queue. But one may have gone idle
+         * between: look again under the lock, with us in the list of idle workers. */
+    }
+    lock_take(&sched.lock);
+    if (sched.idle_procs && (sched.gq_len || sched.need_worker)) {
+        p = idle_pop();
+        store_relaxed(&sched.need_worker, 0u);
+        lock_drop(&sched.lock);
+        proc_acquire(w, p);
+        return NULL;
+    }
+    w->idle_next = sched.idle_workers;
+    sched.idle_workers = w;
+    sched.nworkers_idle++;
+    lock_drop(&sched.lock);
+    /* Whoever has the poller's role might have left it between our look and here: sysmon sees to
+     * waits that nobody polls. */
+    worker_sleep(w);
+    return NULL;
+}
+
+static struct uthread *find_runnable(struct worker *w, bool *inherit)
+{
+    struct proc *p = w->proc;
+    struct uthread *u;
+    *inherit = false;
+    int64_t due = INT64_MIN;
+    if (load_relaxed(&p->timer_min) != INT64_MAX) {
+        due = now_ns();
+        p->st->timers_fired += timers_run(p, due);
+    }
+    if (unlikely(p->tick % 61 == 0)) {
+        if (load_relaxed(&sched.gq_len) && (u = gq_get(p, 1)))
+            return u;
+        if (load_relaxed(&sched.npollwait) && p->tick % 244 == 0 && (u = poll_now(p)))
+            return u;
+    }
+    if ((u = runq_get(p, inherit)))
+        return u;
+    if ((u = gq_get(p, RUNQ_SIZE / 2)))
+        return u;
+    if (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) && (u = poll_now(p)))
+        return u;
+    uint32_t busy = sched.nprocs - load_relaxed(&sched.nidle_procs);
+    if (sched.nprocs > 1 && (w->spinning || 2 * load_relaxed(&sched.nspinning) < busy)) {
+        if (!w->spinning) {
+            w->spinning = 1;
+            add_fetch(&sched.nspinning, 1u);
+        }
+        store_relaxed(&w->pub->state, WORKER_SPIN);
+        if (due == INT64_MIN)
+            due = now_ns();
+        if ((u = steal(w, p, &due)))
+            return u;
+    }
+    return worker_idle(w);
+}
+
+/* A timer earlier than the poller's sleep, and we are about to be busy: let the poller know. */
+static inline void cover_timers(struct proc *p)
+{
+    if (load_relaxed(&sched.poller) && load_relaxed(&p->timer_min) < load_relaxed(&sched.poll_until))
+        sched_up.poll_break();
+}
+
+static void count_latency(struct proc *p, struct uthread *u, uint64_t now)
+{
+    uint32_t d = (uint32_t)now - u->ready_tsc;
+    int64_t ns = tsc_to_ns((int64_t)d);
+    uint32_t b = 0;
+    while (b < STATS_HIST_BUCKETS - 1 && ns >= 64ll << b)
+        b++;
+    p->st->latency[b]++;
+    u->ready_tsc = 0;
+}
+
+_Noreturn void schedule(void)
+{
+    struct worker *w = worker_self();
+    struct uthread *u = NULL;
+    bool inherit = false;
+    for (;;) {
+        if (!w->proc)
+            u = worker_idle(w);
+        else
+            u = find_runnable(w, &inherit);
+        if (u && w->proc)
+            break;
+    }
+    if (w->spinning)
+        spin_stop(w);
+    struct proc *p = w->proc;
+    if (load_relaxed(&p->timer_min) != INT64_MAX)
+        cover_timers(p);
+    uint64_t now = tsc_now();
+    w->now_tsc = now;
+    p->tick++;
+    if (!inherit)
+        p->slice_start = now;
+    else if (u->wake_soon)
+        u->wake_soon--;
+    store_relaxed(&p->st->dispatches, p->st->dispatches + 1);
+    store_relaxed(&p->st->runq, runq_len(p));
+    if (u->ready_tsc)
+        count_latency(p, u, now);
+    event(p, EV_RUN, u->tid);
+    u->worker = w;
+    u->pub->dispatches++;
+    store_relaxed(&u->pub->worker, (int32_t)w->index);
+    store_relaxed(&u->pub->since, now);
+    store_relaxed(&u->pub->state, UTHREAD_RUNNING);
+    store_relaxed(&w->pub->utid, u->tid);
+    store_relaxed(&w->pub->state, WORKER_RUN);
+    w->cur = u;
+    ctx_resume(u, w->vec_inuse);
+}
+
+/* ---- start ---- */
+
+static void procs_init(void)
+{
+    for (uint32_t i = 0; i < sched.nprocs; i++) {
+        struct proc *p = &sched.procs[i];
+        memset(p, 0, sizeof *p);
+        p->st = stats_proc(i);
+        p->st->worker = -1;
+        p->index = i;
+        p->rand = i * 2654435761u + 88172645u;
+        p->timer_min = INT64_MAX;
+        p->events = stats_ring(i);
+        p->seen_since = 0;
+    }
+}
+
+int sched_init(void)
+{
+    uint32_t nprocs = (uint32_t)options.procs;
+    sched.nprocs = nprocs;
+    sched.max_workers = (uint32_t)options.max_workers + 1;
+    sched.retake_tsc = ns_to_tsc(options.retake);
+    sched.preempt_tsc = ns_to_tsc(options.preempt);
+    sched.procs = sys_map(NULL, sizeof(struct proc) * nprocs, 3, 0);
+    sched.workers = sys_map(NULL, sizeof(struct worker) * sched.max_workers, 3, 0x4000);
+    if (!sched.procs || !sched.workers)
+        return -12;
+    procs_init();
+    chaos_on = options.debug.chaos >= 0;
+    chaos_state = (uint64_t)options.debug.chaos;
+    struct worker *w = worker_new();
+    if (!w)
+        return -12;
+    w->ktid = (int32_t)sys0(__NR_gettid);
+    w->pub->ktid = w->ktid;
+    w->pub->state = WORKER_RUN;
+    for (uint32_t i = nprocs; i-- > 1;)
+        idle_push(&sched.procs[i]);
+    proc_acquire(w, &sched.procs[0]);
+    w->hook = 0;
+    return 0;
+}
+
+int sched_start(void)
+{
+    return (int)helper_start(sysmon_main, NULL, 64 * 1024);
+}
+
+void sched_reset(void)
+{
+    struct uthread *us = sched.uthreads;
+    /* The old mappings (procs, workers, their stacks) are the parent's business in memory shared
+     * copy-on-write; what is large and private is given back. */
+    sys_unmap(sched.workers, sizeof(struct worker) * sched.max_workers);
+    sys_unmap(sched.procs, sizeof(struct proc) * sched.nprocs);
+    memset(&sched, 0, sizeof sched);
+    sched.uthreads = us;
+}

@@ -1,0 +1,393 @@
+/* The scheduler: user threads on procs, procs on workers.
+ *
+ * Words (Go's in brackets)
+ *   uthread [G]  one pthread of the program
+ *   proc    [P]  the right to run user threads: run queue, timers, counters
+ *   worker  [M]  a kernel thread that runs user threads; its struct is at the GS base
+ *
+ * Contexts named below
+ *   hook      on a user thread's stack, in shim code, holding a proc (between hook_enter and
+ *             hook_exit), w->hook == 1
+ *   g0        on a worker's system stack (schedule loop, commit functions)
+ *   any       any kernel thread: worker, sysmon, sigd, a foreign thread
+ *
+ * Who owns what
+ *   uthread.state RUNNING   owned by the worker it runs on
+ *                 RUNNABLE  owned by the run queue it is in
+ *                 PARKED    owned by its wait word: who wins the CAS in wait_claim owns it
+ *   proc                    owned by the worker named in proc.worker, unless worker.claim says
+ *                           that it was taken (proc.c, "Taking a proc")
+ */
+#ifndef HANDOFF_SCHED_H
+#define HANDOFF_SCHED_H
+
+#include "../arch/x86_64/frame.h"
+#include "../base/atomic.h"
+#include "../base/base.h"
+#include "../base/lock.h"
+#include "../stats/page.h"
+
+struct uthread;
+struct proc;
+
+/* ---- waiting ------------------------------------------------------------------------------ */
+
+/* Why a parked user thread was readied. */
+enum wake { WAKE_NONE, WAKE_EVENT, WAKE_TIMEOUT, WAKE_SIGNAL, WAKE_CLOSED };
+
+/* One word decides every race for a parked user thread: the sequence number of the wait in the
+ * upper bits, and below it WAIT_OPEN while nobody has claimed it, or the enum wake of who did. */
+#define WAITW_OPEN  15u
+#define WAITW_SHIFT 4
+
+struct timer {
+    int64_t when;       /* CLOCK_MONOTONIC, ns */
+    struct uthread *u;  /* whose wait it ends */
+    uint64_t seq;       /* of that wait */
+    int32_t index;      /* in the heap; -1: not armed */
+    struct proc *proc;  /* whose heap */
+};
+
+/* ---- user thread -------------------------------------------------------------------------- */
+
+enum { ATTN_SIGNAL = 1, ATTN_YIELD = 2 };
+
+/* What vector state is saved in u->xsave. */
+enum { VEC_NONE, VEC_SSE, VEC_FULL, VEC_NEW };
+
+struct sigpending {
+    uint64_t mask;
+    struct sigqueued *queue; /* real-time signals and siginfo, oldest first */
+};
+
+struct uthread {
+    /* line 0: switching. Owner only, but attn (atomic). */
+    uint64_t rsp;    /* while not running */
+    uint64_t fsbase;
+    void *xsave;
+    uint32_t attn;   /* ATTN_*: looked at on every way out of a hook */
+    uint32_t vec;
+    struct uthread *next; /* in a queue; owned by the queue */
+    struct stats_uthread *pub;
+    struct worker *worker; /* where it runs or ran last; written by the worker, read by any */
+    uint32_t ready_tsc;    /* low half, 0: not sampled */
+    uint32_t index;
+
+    /* line 1: waiting */
+    uint64_t waitw cacheline; /* atomic */
+    struct timer timer;       /* guarded by timer.proc's timer lock */
+    uint8_t wake_soon;        /* predictor, sched_ready */
+    uint8_t in_create;        /* inside pthread_create: stacks come from the slab */
+    uint8_t retaken;
+    uint8_t exiting;
+
+    /* owner only */
+    uint64_t sigmask cacheline; /* written by the owner, read by any under sig.lock's rules */
+    uint64_t sigmask_saved;     /* to put back after sigsuspend, ppoll, ... */
+    bool sigmask_restore;
+    int32_t tid;
+    uint32_t *ctid; /* CLONE_CHILD_CLEARTID, set_tid_address */
+    void *robust;   /* set_robust_list */
+    uint64_t robust_len;
+    struct {
+        uint64_t sp, size;
+        int32_t flags;
+    } altstack;
+    void *pi_held;  /* private PI futexes it owns (futex.c) */
+    int64_t run_since; /* tsc when it was dispatched */
+    struct sigpending sig; /* under sig lock */
+    struct uthread *all_next, *all_prev; /* under uthreads lock */
+    uint64_t wait_missed; /* atomic: the wait that somebody wanted to claim before it was open */
+    uint32_t gen;
+};
+
+/* ---- proc --------------------------------------------------------------------------------- */
+
+enum { RUNQ_SIZE = 256 };
+
+struct event {
+    uint64_t tsc;
+    int32_t tid;
+    uint16_t kind;
+    uint16_t worker;
+};
+enum { EVENT_RING = 256 };
+
+struct proc {
+    /* owner only, but the counters in *st, which any may read */
+    struct stats_proc *st;
+    uint32_t index;
+    uint32_t tick;        /* dispatches */
+    struct worker *worker;
+    struct proc *idle_next; /* under sched.lock */
+    uint32_t rand;
+    uint32_t event_at;
+    uint64_t slice_start; /* tsc; the next slot inherits it */
+    struct event *events;
+
+    /* atomic: the run queue */
+    uint32_t head cacheline; /* taken from by any */
+    uint32_t tail;           /* owner */
+    struct uthread *next;    /* runs next; inherits the slice */
+    uint64_t next_tsc;       /* when it came there */
+    struct uthread *runq[RUNQ_SIZE];
+
+    /* timers */
+    struct lock timer_lock cacheline;
+    uint32_t ntimers, timers_cap;
+    struct timer **timers;
+    int64_t timer_min; /* atomic; INT64_MAX when none */
+
+    /* sysmon's own */
+    uint32_t seen_tick cacheline;
+    uint32_t seen_sys;
+    int64_t seen_since;
+    bool seen_in_sys;
+};
+
+/* ---- worker ------------------------------------------------------------------------------- */
+
+enum { CLAIM_HELD, CLAIM_ASKED, CLAIM_LOST };
+
+struct worker {
+    /* line 0: entry.S and the hooks; owner only, but what is named atomic */
+    struct uthread *cur;   /* NULL on the scheduler stack */
+    uint64_t g0_top;
+    uint32_t native;       /* a vfork child borrows this worker: every call native */
+    uint32_t hook;         /* atomic. 1: shim code that may touch the proc runs. Pairs with claim */
+    struct proc *proc;     /* NULL: none. Not to be trusted while claim is CLAIM_LOST */
+    uint32_t sysno1;       /* atomic: system call in progress + 1; 0: none */
+    uint32_t systick;      /* atomic: counts them */
+    uint32_t claim;        /* atomic: CLAIM_* */
+    uint32_t index;
+    uint64_t vec_inuse;    /* components in use since the last park (switch.S) */
+    uint64_t now_tsc;      /* clock of the last switch */
+
+    int32_t ktid;
+    uint32_t wake;         /* futex word, atomic: 1 = wake up */
+    uint32_t spinning;     /* owner; by its waker while it sleeps */
+    struct proc *given;    /* the proc a waker hands over; written before wake */
+    struct worker *idle_next; /* under sched.lock */
+    struct stats_worker *pub;
+    void *g0_base;
+    void *sigstack;
+    uint64_t sigstack_size;
+    void (*commit)(struct uthread *u, void *arg);
+    void *commit_arg;
+    int64_t commit_deadline;
+    uint64_t cpu_seen;     /* sysmon's own */
+} cacheline;
+
+_Static_assert(offsetof(struct worker, cur) == WORKER_CUR, "entry.S");
+_Static_assert(offsetof(struct worker, g0_top) == WORKER_G0TOP, "entry.S");
+_Static_assert(offsetof(struct worker, native) == WORKER_NATIVE, "entry.S");
+_Static_assert(offsetof(struct worker, ktid) == WORKER_KTID, "entry.S");
+_Static_assert(offsetof(struct uthread, rsp) == UTHREAD_RSP, "switch.S");
+_Static_assert(offsetof(struct uthread, fsbase) == UTHREAD_FSBASE, "switch.S");
+_Static_assert(offsetof(struct uthread, xsave) == UTHREAD_XSAVE, "switch.S");
+_Static_assert(offsetof(struct uthread, attn) == UTHREAD_ATTN, "entry.S");
+_Static_assert(offsetof(struct uthread, vec) == UTHREAD_VEC, "switch.S");
+
+struct sched {
+    struct lock lock cacheline; /* guards the idle lists and the global queue */
+    struct proc *idle_procs;
+    struct worker *idle_workers;
+    struct uthread *gq_head, *gq_tail;
+
+    uint32_t gq_len cacheline; /* atomic */
+    uint32_t nidle_procs;      /* atomic, changed under lock */
+    uint32_t nspinning;        /* atomic */
+    uint32_t nworkers;         /* atomic */
+    uint32_t nworkers_idle;
+    uint32_t need_worker;      /* runnable work found no worker (MAX_WORKERS) */
+    uint32_t nlive;            /* user threads alive */
+    int64_t poll_until cacheline; /* atomic: a worker sleeps in the poller until then; 0: none */
+    uint32_t poller;              /* atomic: 1 while some worker is in the blocking poll */
+    uint32_t npollwait;           /* atomic: user threads that only the poller can wake */
+    int64_t last_poll;            /* tsc of the last poll */
+    uint32_t nprocs;
+    uint32_t max_workers;
+    uint32_t sysmon_asleep;       /* atomic futex word */
+    int64_t retake_tsc, preempt_tsc;
+    struct proc *procs;           /* [nprocs] */
+    struct worker *workers;       /* [max_workers], the slots */
+    struct uthread *uthreads;     /* [UTHREADS_MAX] */
+};
+
+enum { UTHREADS_MAX = 1 << 18, PROCS_MAX = 1024 };
+/* Virtual tids: above the kernel's PID_MAX_LIMIT (2^22), below FUTEX_TID_MASK's 2^30. */
+enum { TID_BASE = 1 << 22, TID_END = 1 << 30 };
+
+extern struct sched sched;
+extern uint32_t sched_active; /* 1: this process is activated (entry.S reads it) */
+
+/* ---- who am I ----------------------------------------------------------------------------- */
+
+/* The worker under our feet. Volatile: after anything that may park it may be another; never
+ * keep it across such a call. Only on a worker (not on a foreign thread). */
+static always_inline struct worker *worker_self(void)
+{
+    struct worker *w;
+    __asm__ volatile("rdgsbase %0" : "=r"(w));
+    return w;
+}
+static always_inline struct uthread *uthread_self(void)
+{
+    struct uthread *u;
+    __asm__ volatile("mov %%gs:0, %0" : "=r"(u));
+    return u;
+}
+
+static always_inline uint64_t tsc_now(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+    return (uint64_t)hi << 32 | lo;
+}
+int64_t tsc_to_ns(int64_t delta);
+int64_t ns_to_tsc(int64_t ns);
+/* CLOCK_MONOTONIC, ns, through the vDSO. Any. */
+int64_t now_ns(void);
+int64_t clock_ns(int clock); /* any clock; through the vDSO where it has it */
+
+/* ---- hooks: coming from and going to the program (proc.c) ---------------------------------- */
+
+void proc_regain(void); /* slow half of hook_enter */
+
+/* The program called us: from here on the proc is ours to touch. If it was taken meanwhile,
+ * waits for another (may switch workers). */
+static always_inline void hook_enter(void)
+{
+    struct worker *w = worker_self();
+    store_relaxed(&w->hook, 1u);
+    fence_compiler(); /* pairs with the membarrier in proc_take */
+    if (unlikely(load_relaxed(&w->claim) != CLAIM_HELD))
+        proc_regain();
+}
+/* Back to the program, or into a native call: the proc may be taken from now on. */
+static always_inline void hook_exit(void)
+{
+    store_release(&worker_self()->hook, 0u); /* pairs with the load of hook in proc_take */
+}
+
+/* A native call of the user thread: from hook state. While inside, sysmon may take the proc. */
+static always_inline void entersyscall(int nr)
+{
+    struct worker *w = worker_self();
+    store_relaxed(&w->sysno1, (uint32_t)nr + 1);
+    store_relaxed(&w->systick, w->systick + 1);
+    store_release(&w->hook, 0u);
+}
+static always_inline void exitsyscall(void)
+{
+    struct worker *w = worker_self();
+    store_relaxed(&w->hook, 1u);
+    store_relaxed(&w->sysno1, 0u);
+    fence_compiler(); /* pairs with the membarrier in proc_take */
+    if (unlikely(load_relaxed(&w->claim) != CLAIM_HELD))
+        proc_regain();
+}
+/* As entersyscall, for a call that is known to block: gives the proc away first when work waits. */
+void entersyscall_block(int nr);
+
+/* ---- parking (park.c) ---------------------------------------------------------------------- */
+
+/* Open a wait of the current user thread; returns its sequence number, which wakers pass to
+ * wait_claim. From now until park returns it may be claimed. Hook. */
+uint64_t wait_open(struct uthread *u);
+/* Claim the wait `seq` of u. True: the caller must ready u (and nobody else will). Any. */
+bool wait_claim(struct uthread *u, uint64_t seq, enum wake why);
+
+/* For wakers that may come before the wait is open (without the lock that commit drops): the wait is
+ * marked as missed, which its commit must look at. */
+bool wait_claim_or_mark(struct uthread *u, uint64_t seq, enum wake why);
+
+/* Park the current user thread, whose wait was opened, until claimed and readied. `commit` runs
+ * on g0 once its registers are saved: there it is published to wakers, locks dropped. Returns why
+ * it was woken. May return on another worker. Hook.
+ * `deadline` (CLOCK_MONOTONIC ns, INT64_MAX none) arms a timer. */
+enum wake park(enum stats_wait why, uint64_t object, int64_t deadline,
+               void (*commit)(struct uthread *u, void *arg), void *arg);
+
+/* Make a claimed (or new) user thread runnable. Any. */
+void sched_ready(struct uthread *u);
+/* Hand over a list linked by ->next, n long. g0 or hook. */
+void sched_ready_list(struct uthread *head, uint32_t n);
+
+/* Give way to others, if any wait. Hook. */
+void sched_yield_now(void);
+
+/* A signal became pending for u: interrupt its wait or its program code. Any. */
+void uthread_poke(struct uthread *u);
+
+/* ---- user threads (uthread.c) --------------------------------------------------------------- */
+
+struct uthread *uthread_alloc(void); /* NULL: too many */
+/* On g0, after it left its stack. */
+void uthread_free(struct uthread *u);
+struct uthread *uthread_by_tid(int tid); /* NULL: none. The caller must hold uthreads_lock to keep it */
+extern struct lock uthreads_lock;
+extern struct uthread *uthreads_all;
+
+/* End the current user thread: `last` runs on g0 and frees what is left. Hook. */
+_Noreturn void uthread_exit(void (*last)(struct uthread *u, void *arg), void *arg);
+
+/* ---- workers, procs, sysmon ------------------------------------------------------------------ */
+
+int sched_init(void);   /* build procs, worker 0 around the calling thread; 0 or -errno */
+int sched_start(void);  /* sysmon */
+void sched_reset(void); /* in a fork child: forget everything */
+/* Clone a helper kernel thread (sysmon, sigd) with all signals blocked. Returns ktid or -errno. */
+long helper_start(int (*fn)(void *), void *arg, size_t stack);
+void proc_handoff_if_work(void);
+void sched_wake_one(void); /* some work came from outside: see that a worker looks. Any */
+bool sched_other_work(void); /* would somebody else run if we gave the proc away? any */
+struct proc *proc_any(void);
+
+/* Counters: of the held proc, else of the shared set. */
+#define COUNT(name)                                                                                \
+    do {                                                                                           \
+        struct proc *count_p_ = worker_self()->proc;                                               \
+        store_relaxed(&count_p_->st->name, count_p_->st->name + 1);                                \
+    } while (0)
+#define COUNT_SHARED(name) ((void)__atomic_fetch_add(&stats_shared->name, 1, __ATOMIC_RELAXED))
+extern struct stats_proc *stats_shared;
+
+/* ---- events, for the dump -------------------------------------------------------------------- */
+
+enum event_kind {
+    EV_RUN, EV_PARK, EV_READY, EV_YIELD, EV_TAKE, EV_LOST, EV_REGAIN, EV_SLEEP, EV_WAKE, EV_STEAL,
+    EV_EXIT, EV_CREATE, EV_POLL, EV_SYSCALL, EV_SIGNAL, EV_TIMER
+};
+static always_inline void event(struct proc *p, enum event_kind k, int tid)
+{
+    struct event *e = &p->events[p->event_at++ % EVENT_RING];
+    e->tsc = p->worker ? p->worker->now_tsc : 0;
+    e->tid = tid;
+    e->kind = (uint16_t)k;
+    e->worker = p->worker ? (uint16_t)p->worker->index : 0xffff;
+}
+
+/* ---- chaos ------------------------------------------------------------------------------------- */
+
+extern bool chaos_on;
+/* True once in n, from the seed; false always when chaos is off. Any worker. */
+bool chaos_slow(unsigned n);
+static always_inline bool chaos(unsigned n)
+{
+    return unlikely(chaos_on) && chaos_slow(n);
+}
+
+/* ---- hooks the layers above provide (set by emul/, netpoll/) ------------------------------------ */
+
+struct sched_upcalls {
+    /* Collect ready user threads: delta <0 block, 0 don't, >0 ns at most. Returns the list. g0. */
+    struct uthread *(*poll)(int64_t delta_ns, uint32_t *n);
+    /* Wake the blocked poller. Any. */
+    void (*poll_break)(void);
+    /* About to dispatch u on this worker (from g0). */
+    void (*tick)(void); /* sysmon's once a second */
+};
+extern struct sched_upcalls sched_up;
+
+#endif

@@ -1,0 +1,189 @@
+/* sysmon: a kernel thread without a proc that keeps the others honest: retakes procs from system
+ * calls, asks long runs to yield, takes procs from what computes or blocks where nobody intercepts,
+ * rescues work that waits beside idle procs, timers and descriptors that nobody watches. It only
+ * ever helps latency: no wake-up depends on it for correctness, but one (park.c's ready_local).
+ */
+#include "internal.h"
+
+#include "../emul/emul.h"
+
+enum { MIN_DELAY_NS = 20000, MAX_DELAY_NS = 10000000, MID_DELAY_NS = 1000000 };
+
+static int64_t thread_cpu_ns(int32_t ktid)
+{
+    int64_t ts[2];
+    /* CLOCK of another thread: ~tid << 3 | CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED */
+    if (sys2(__NR_clock_gettime, (long)(int)((~(unsigned)ktid << 3) | 6), P(ts)) < 0)
+        return -1;
+    return ts[0] * NSEC_PER_SEC + ts[1];
+}
+
+static bool unwatched(int64_t now)
+{
+    if (load_relaxed(&sched.poller))
+        return false;
+    if (load_relaxed(&sched.npollwait) &&
+        (int64_t)tsc_now() - load_relaxed(&sched.last_poll) > sched.preempt_tsc)
+        return true;
+    return timers_min() < now - 50000;
+}
+
+/* One look at p. Returns true when something was done. */
+static bool look_at(struct proc *p, int64_t tsc, bool work)
+{
+    struct worker *w = load_relaxed(&p->worker);
+    if (!w)
+        return false;
+    uint32_t tick = load_relaxed(&p->tick), sys = load_relaxed(&w->systick);
+    bool in_sys = load_relaxed(&w->sysno1) != 0;
+    if (tick != p->seen_tick || (in_sys && sys != p->seen_sys) || in_sys != p->seen_in_sys) {
+        p->seen_tick = tick;
+        p->seen_sys = sys;
+        p->seen_since = tsc;
+        p->seen_in_sys = in_sys;
+        w->cpu_seen = 0;
+        return false;
+    }
+    int64_t in_state = tsc - p->seen_since;
+    work = work || work_waits(p) || chaos(64);
+    if (in_sys) {
+        if (in_state < sched.retake_tsc || !work)
+            return false;
+        if (proc_take(p)) {
+            COUNT_SHARED(retake_syscall);
+            proc_give(p);
+            return true;
+        }
+        return false;
+    }
+    if (tsc - (int64_t)p->slice_start < sched.preempt_tsc || !work)
+        return false;
+    struct uthread *u = load_relaxed(&w->cur);
+    if (!u)
+        return false;
+    if (!w->cpu_seen) { /* first: ask */
+        fetch_or(&u->attn, (uint32_t)ATTN_YIELD);
+        int64_t cpu = thread_cpu_ns(w->ktid);
+        w->cpu_seen = cpu > 0 ? (uint64_t)cpu : 1;
+        p->seen_since = tsc;
+        return true;
+    }
+    if (in_state < (sched.preempt_tsc < ns_to_tsc(200000) ? sched.preempt_tsc : ns_to_tsc(200000)))
+        return false;
+    if (proc_take(p)) {
+        int64_t cpu = thread_cpu_ns(w->ktid) - (int64_t)w->cpu_seen;
+        if (cpu * 4 < tsc_to_ns(in_state))
+            COUNT_SHARED(retake_unknown);
+        else
+            COUNT_SHARED(retake_cpu);
+        proc_give(p);
+        return true;
+    }
+    return false;
+}
+
+static void poll_for_all(void)
+{
+    uint32_t n = 0;
+    store_relaxed(&sched.last_poll, (int64_t)tsc_now());
+    struct uthread *list = sched_up.poll(0, &n);
+    __atomic_fetch_add(&stats_shared->netpoll_wakes, n, __ATOMIC_RELAXED);
+    while (list) {
+        struct uthread *u = list;
+        list = u->next;
+        sched_ready(u);
+    }
+}
+
+static void schedtrace(int64_t now)
+{
+    char line[640];
+    static int64_t start;
+    if (!start)
+        start = now;
+    size_t n = format(line, sizeof line,
+                      "SCHED %ldms: gomaxprocs=%u idleprocs=%u threads=%u spinningthreads=%u "
+                      "needspinning=%u idlethreads=%u runqueue=%u [",
+                      (now - start) / 1000000, sched.nprocs, sched.nidle_procs, sched.nworkers,
+                      sched.nspinning, sched.need_worker, sched.nworkers_idle, sched.gq_len);
+    for (uint32_t i = 0; i < sched.nprocs && n < sizeof line - 16; i++)
+        n += format(line + n, sizeof line - n, i ? " %u" : "%u", runq_len(&sched.procs[i]));
+    report(LOG_ERROR, "%s]", line);
+}
+
+int sysmon_main(void *arg)
+{
+    (void)arg;
+    int64_t delay = MIN_DELAY_NS, trace_next = 0, second_next = 0;
+    uint32_t idle = 0;
+    int64_t idle_since = 0;
+    sys2(__NR_prctl, 29 /* PR_SET_TIMERSLACK */, 1);
+    for (;;) {
+        int64_t ts[2] = {delay / NSEC_PER_SEC, delay % NSEC_PER_SEC};
+        futex_wait_kernel(&sched.sysmon_asleep, load_relaxed(&sched.sysmon_asleep), ts);
+        int64_t now = now_ns(), tsc = (int64_t)tsc_now();
+        bool did = false;
+
+        if (options.debug.schedtrace > 0 && now >= trace_next) {
+            schedtrace(now);
+            trace_next = now + options.debug.schedtrace * 1000000;
+        }
+        if (now >= second_next) {
+            second_next = now + NSEC_PER_SEC;
+            if (sched_up.tick)
+                sched_up.tick();
+        }
+        bool quiet = load_relaxed(&sched.nidle_procs) == sched.nprocs;
+        bool work = load_relaxed(&sched.gq_len) || unwatched(now);
+        for (uint32_t i = 0; i < sched.nprocs; i++)
+            work = work || runq_len(&sched.procs[i]);
+        if (unwatched(now)) {
+            /* Timers or descriptors that nobody looks at: all procs are busy, or in the kernel. */
+            for (uint32_t i = 0; i < sched.nprocs; i++)
+                timers_run(&sched.procs[i], now);
+            if (load_relaxed(&sched.npollwait))
+                poll_for_all();
+            did = true;
+        }
+        if (work && load_relaxed(&sched.nidle_procs)) {
+            sched_wake_one();
+            did = true;
+        }
+        for (uint32_t i = 0; i < sched.nprocs; i++)
+            did |= look_at(&sched.procs[i], tsc, work);
+
+        if (quiet && !work) {
+            /* All idle: after a second sleep until a proc is taken into use. */
+            if (!idle_since)
+                idle_since = now;
+            if (now - idle_since > NSEC_PER_SEC && !options.debug.schedtrace) {
+                store_seq(&sched.sysmon_asleep, 1u);
+                if (load_relaxed(&sched.nidle_procs) == sched.nprocs) {
+                    int64_t nap[2] = {60, 0};
+                    if (timers_min() == INT64_MAX && !load_relaxed(&sched.npollwait))
+                        futex_wait_kernel(&sched.sysmon_asleep, 1, nap);
+                    else if (load_relaxed(&sched.poller))
+                        futex_wait_kernel(&sched.sysmon_asleep, 1, nap);
+                }
+                store_relaxed(&sched.sysmon_asleep, 0u);
+                idle_since = 0;
+            }
+        } else
+            idle_since = 0;
+
+        if (did || work) {
+            delay = MIN_DELAY_NS;
+            idle = 0;
+        } else if (++idle > 50) {
+            delay *= 2;
+            int64_t max = load_relaxed(&sched.nidle_procs) && !quiet ? MID_DELAY_NS : MAX_DELAY_NS;
+            if (delay > max)
+                delay = max;
+        }
+        if (!quiet && !load_relaxed(&sched.poller)) {
+            int64_t min = timers_min();
+            if (min != INT64_MAX && min - now < delay)
+                delay = min - now < MIN_DELAY_NS ? MIN_DELAY_NS : min - now;
+        }
+    }
+}

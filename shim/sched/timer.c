@@ -1,0 +1,150 @@
+/* Timers: per proc a 4-ary heap of struct timer, each inside its user thread. One fires by
+ * claiming the wait it was armed for, so a timer that comes too late does nothing.
+ *
+ * The heap is guarded by the proc's timer lock, since a waiter that was woken otherwise takes its timer out
+ * from wherever it runs now, and idle workers fire other procs' timers. timer_min is stored under
+ * the lock and read by any: who arms a timer stores it before (full barrier) looking at
+ * sched.poll_until; the poller stores poll_until before (full barrier) it reads the minima.
+ */
+#include "internal.h"
+
+static void place(struct proc *p, uint32_t i, struct timer *t)
+{
+    p->timers[i] = t;
+    t->index = (int32_t)i;
+}
+
+static void sift_up(struct proc *p, uint32_t i, struct timer *t)
+{
+    while (i > 0) {
+        uint32_t parent = (i - 1) / 4;
+        if (p->timers[parent]->when <= t->when)
+            break;
+        place(p, i, p->timers[parent]);
+        i = parent;
+    }
+    place(p, i, t);
+}
+
+static void sift_down(struct proc *p, uint32_t i, struct timer *t)
+{
+    for (;;) {
+        uint32_t child = 4 * i + 1, best = child;
+        if (child >= p->ntimers)
+            break;
+        for (uint32_t c = child + 1; c < child + 4 && c < p->ntimers; c++)
+            if (p->timers[c]->when < p->timers[best]->when)
+                best = c;
+        if (p->timers[best]->when >= t->when)
+            break;
+        place(p, i, p->timers[best]);
+        i = best;
+    }
+    place(p, i, t);
+}
+
+static void publish_min(struct proc *p)
+{
+    store_seq(&p->timer_min, p->ntimers ? p->timers[0]->when : INT64_MAX);
+    store_relaxed(&p->st->timers, p->ntimers);
+}
+
+static void grow(struct proc *p)
+{
+    uint32_t cap = p->timers_cap ? p->timers_cap * 2 : 512;
+    struct timer **n = sys_map(NULL, cap * sizeof *n, 3, 0);
+    if (!n)
+        fatal("timer: out of memory for %u timers", cap);
+    for (uint32_t i = 0; i < p->ntimers; i++)
+        n[i] = p->timers[i];
+    if (p->timers)
+        sys_unmap(p->timers, p->timers_cap * sizeof *n);
+    p->timers = n;
+    p->timers_cap = cap;
+}
+
+void timer_arm(struct proc *p, struct timer *t, struct uthread *u, uint64_t seq, int64_t when)
+{
+    lock_take(&p->timer_lock);
+    invariant(t->index < 0);
+    if (p->ntimers == p->timers_cap)
+        grow(p);
+    t->when = when;
+    t->u = u;
+    t->seq = seq;
+    t->proc = p;
+    sift_up(p, p->ntimers++, t);
+    if (p->timers[0] == t)
+        publish_min(p);
+    else
+        store_relaxed(&p->st->timers, p->ntimers);
+    lock_drop(&p->timer_lock);
+}
+
+static void take_out(struct proc *p, struct timer *t)
+{
+    uint32_t i = (uint32_t)t->index;
+    struct timer *last = p->timers[--p->ntimers];
+    t->index = -1;
+    if (last == t)
+        return;
+    if (i > 0 && p->timers[(i - 1) / 4]->when > last->when)
+        sift_up(p, i, last);
+    else
+        sift_down(p, i, last);
+}
+
+void timer_disarm(struct timer *t)
+{
+    if (load_relaxed(&t->index) < 0)
+        return;
+    struct proc *p = t->proc;
+    lock_take(&p->timer_lock);
+    if (t->index >= 0) {
+        bool first = t->index == 0;
+        take_out(p, t);
+        if (first)
+            publish_min(p);
+        else
+            store_relaxed(&p->st->timers, p->ntimers);
+    }
+    lock_drop(&p->timer_lock);
+}
+
+uint32_t timers_run(struct proc *p, int64_t now)
+{
+    uint32_t fired = 0;
+    if (load_relaxed(&p->timer_min) > now)
+        return 0;
+    lock_take(&p->timer_lock);
+    while (p->ntimers && p->timers[0]->when <= now) {
+        struct timer *t = p->timers[0];
+        struct uthread *u = t->u;
+        uint64_t seq = t->seq;
+        take_out(p, t);
+        /* Under the lock: a waiter woken by another cannot re-arm this timer meanwhile, since
+         * timer_arm of a timer last armed here... needs only its new proc's lock; so the
+         * fields were copied above and the claim's sequence number decides. */
+        if (wait_claim(u, seq, WAKE_TIMEOUT)) {
+            publish_min(p);
+            lock_drop(&p->timer_lock);
+            sched_ready(u);
+            fired++;
+            lock_take(&p->timer_lock);
+        }
+    }
+    publish_min(p);
+    lock_drop(&p->timer_lock);
+    return fired;
+}
+
+int64_t timers_min(void)
+{
+    int64_t min = INT64_MAX;
+    for (uint32_t i = 0; i < sched.nprocs; i++) {
+        int64_t m = load_relaxed(&sched.procs[i].timer_min);
+        if (m < min)
+            min = m;
+    }
+    return min;
+}

@@ -1,0 +1,139 @@
+/* The table of user threads: a slot each, reused; a tid is slot and generation, so a stale tid
+ * finds nobody. */
+#include "internal.h"
+
+#include "../emul/emul.h"
+
+struct lock uthreads_lock;
+struct uthread *uthreads_all; /* under uthreads_lock */
+static struct uthread *free_list; /* under uthreads_lock */
+static uint32_t hwm;              /* likewise: slots ever used */
+static char *xsave_base;
+static uint64_t xsave_stride;
+
+int uthreads_init(uint64_t stride)
+{
+    xsave_stride = ALIGN_UP(stride, 64);
+    if (!sched.uthreads) {
+        sched.uthreads = sys_map(NULL, sizeof(struct uthread) * UTHREADS_MAX, 3, 0x4000);
+        xsave_base = sys_map(NULL, xsave_stride * UTHREADS_MAX, 3, 0x4000 /* NORESERVE */);
+        if (!sched.uthreads || !xsave_base)
+            return -12;
+    }
+    uthreads_lock = (struct lock){0};
+    uthreads_all = free_list = NULL;
+    hwm = 0;
+    return 0;
+}
+
+static int make_tid(uint32_t index, uint32_t gen)
+{
+    uint32_t gens = (TID_END - TID_BASE) / UTHREADS_MAX;
+    return (int)(TID_BASE + (gen % gens) * UTHREADS_MAX + index);
+}
+
+struct uthread *uthread_alloc(void)
+{
+    lock_take(&uthreads_lock);
+    struct uthread *u = free_list;
+    if (u)
+        free_list = u->next;
+    else if (hwm < stats->nuthreads_max) {
+        u = &sched.uthreads[hwm];
+        u->index = hwm++;
+        u->pub = stats_uthread(u->index);
+        u->xsave = xsave_base + xsave_stride * u->index;
+        u->timer.index = -1;
+        store_relaxed(&stats->uthreads_hwm, hwm);
+    } else {
+        lock_drop(&uthreads_lock);
+        return NULL;
+    }
+    u->tid = make_tid(u->index, u->gen++);
+    u->next = NULL;
+    u->all_prev = NULL;
+    u->all_next = uthreads_all;
+    if (uthreads_all)
+        uthreads_all->all_prev = u;
+    uthreads_all = u;
+    store_relaxed(&sched.nlive, sched.nlive + 1);
+    store_relaxed(&stats->uthreads_live, sched.nlive);
+    lock_drop(&uthreads_lock);
+
+    u->attn = 0;
+    u->worker = NULL;
+    u->ready_tsc = 0;
+    u->wake_soon = u->in_create = u->retaken = u->exiting = 0;
+    u->ctid = NULL;
+    u->robust = NULL;
+    u->altstack.sp = u->altstack.size = 0;
+    u->altstack.flags = 2; /* SS_DISABLE */
+    u->pi_held = NULL;
+    u->sigmask_restore = false;
+    u->sig.mask = 0;
+    u->sig.queue = NULL;
+    u->pub->wait = WAIT_NONE;
+    u->pub->wired = 0;
+    u->pub->worker = -1;
+    u->pub->dispatches = 0;
+    store_relaxed(&u->pub->state, UTHREAD_RUNNABLE);
+    store_relaxed(&u->pub->tid, u->tid);
+    return u;
+}
+
+void uthread_free(struct uthread *u)
+{
+    store_relaxed(&u->pub->state, UTHREAD_FREE);
+    store_relaxed(&u->pub->tid, 0);
+    lock_take(&uthreads_lock);
+    u->tid = 0;
+    if (u->all_prev)
+        u->all_prev->all_next = u->all_next;
+    else
+        uthreads_all = u->all_next;
+    if (u->all_next)
+        u->all_next->all_prev = u->all_prev;
+    u->next = free_list;
+    free_list = u;
+    store_relaxed(&sched.nlive, sched.nlive - 1);
+    store_relaxed(&stats->uthreads_live, sched.nlive);
+    lock_drop(&uthreads_lock);
+}
+
+struct uthread *uthread_by_tid(int tid)
+{
+    if (tid >= TID_BASE && tid < TID_END) {
+        uint32_t index = (uint32_t)(tid - TID_BASE) % UTHREADS_MAX;
+        if (index < hwm && load_relaxed(&sched.uthreads[index].tid) == tid)
+            return &sched.uthreads[index];
+        return NULL;
+    }
+    /* main keeps the process id; only slot 0 ever has such a tid */
+    if (hwm && tid > 0 && load_relaxed(&sched.uthreads[0].tid) == tid)
+        return &sched.uthreads[0];
+    return NULL;
+}
+
+/* What ends: its worker leaves the stack, then `last` runs. The arguments travel in the worker,
+ * since the stack may be gone the moment `last` writes ctid. */
+static void exit_g0(struct uthread *u)
+{
+    struct worker *w = worker_self();
+    w->cur = NULL;
+    w->commit(u, w->commit_arg);
+    schedule();
+}
+
+void uthread_exit(void (*last)(struct uthread *u, void *arg), void *arg)
+{
+    struct worker *w = worker_self();
+    struct uthread *u = w->cur;
+    COUNT(exited);
+    event(w->proc, EV_EXIT, u->tid);
+    w->now_tsc = tsc_now();
+    store_relaxed(&u->pub->state, UTHREAD_EXITING);
+    w->commit = last;
+    w->commit_arg = arg;
+    ctx_park(u, w->g0_top, exit_g0, &w->vec_inuse);
+    fatal("uthread: an ended user thread ran again");
+}

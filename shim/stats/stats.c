@@ -1,0 +1,214 @@
+#include "stats.h"
+
+#include "../base/sys.h"
+#include "../options.h"
+#include "../sched/internal.h"
+
+struct stats_header *stats;
+struct stats_proc *stats_shared;
+static uint64_t size_total;
+static struct event *rings;
+static char path[300];
+static bool keep; /* `handoff run --stats` reads the page after our end, and removes it */
+
+struct stats_proc *stats_proc(uint32_t i)
+{
+    return (struct stats_proc *)((char *)stats + stats->procs_off) + i;
+}
+struct stats_worker *stats_worker(uint32_t i)
+{
+    return (struct stats_worker *)((char *)stats + stats->workers_off) + i;
+}
+struct stats_uthread *stats_uthread(uint32_t i)
+{
+    return (struct stats_uthread *)((char *)stats + stats->uthreads_off) + i;
+}
+struct event *stats_ring(uint32_t i)
+{
+    return rings + (uint64_t)i * EVENT_RING;
+}
+
+struct kstat { /* struct stat of x86_64, what is needed */
+    uint64_t dev, ino, nlink;
+    uint32_t mode, uid, gid, pad;
+    uint64_t rest[16];
+};
+
+/* DIR of mode 0700 and ours, or 0. A symbolic link there is refused. */
+static bool dir_good(const char *dir)
+{
+    struct kstat st;
+    long r = sys2(__NR_mkdir, P(dir), 0700);
+    if (r < 0 && r != -17)
+        return false;
+    if (sys2(__NR_lstat, P(dir), P(&st)) < 0)
+        return false;
+    return (st.mode & 0170000) == 0040000 && st.uid == (uint32_t)sys0(__NR_geteuid) &&
+           (st.mode & 077) == 0;
+}
+
+static const char *env(const char *name)
+{
+    extern char **environ;
+    size_t n = 0;
+    while (name[n])
+        n++;
+    for (char **e = environ; e && *e; e++)
+        if (!memcmp(*e, name, n) && (*e)[n] == '=')
+            return *e + n + 1;
+    return NULL;
+}
+
+static int page_file(void)
+{
+    char dir[200];
+    const char *run = env("XDG_RUNTIME_DIR");
+    int pid = (int)sys0(__NR_getpid);
+    bool good = false;
+    if (run && run[0] == '/') {
+        format(dir, sizeof dir, "%s/handoff", run);
+        good = dir_good(dir);
+    }
+    if (!good) {
+        format(dir, sizeof dir, "/tmp/handoff-%u", (unsigned)sys0(__NR_geteuid));
+        if (!dir_good(dir))
+            return -1;
+    }
+    format(path, sizeof path, "%s/%d", dir, pid);
+    const char *k = env("HANDOFF_KEEP_PAGE");
+    int kept = 0;
+    for (; k && *k >= '0' && *k <= '9'; k++)
+        kept = kept * 10 + (*k - '0');
+    keep = kept == pid;
+    sys1(__NR_unlink, P(path)); /* a stale one of an earlier process of this number */
+    int fd = (int)sys4(__NR_openat, -100, P(path), 2 | 0100 | 0200 | 02000000 | 0400000, 0600);
+    if (fd < 0)
+        path[0] = 0;
+    return fd;
+}
+
+static uint64_t start_time(void)
+{
+    char buf[512];
+    long fd = sys4(__NR_openat, -100, P("/proc/self/stat"), 02000000, 0);
+    if (fd < 0)
+        return 0;
+    long n = sys3(__NR_read, fd, P(buf), sizeof buf - 1);
+    sys1(__NR_close, fd);
+    if (n <= 0)
+        return 0;
+    buf[n] = 0;
+    char *s = buf + n;
+    while (s > buf && *s != ')')
+        s--;
+    int field = 1; /* just past ')' ends field 2 */
+    for (; *s; s++)
+        if (*s == ' ' && ++field == 21)
+            break;
+    uint64_t v = 0;
+    for (s++; *s >= '0' && *s <= '9'; s++)
+        v = v * 10 + (uint64_t)(*s - '0');
+    return v;
+}
+
+int stats_init(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads)
+{
+    uint64_t procs_off = ALIGN_UP(sizeof(struct stats_header), 64);
+    uint64_t workers_off = procs_off + sizeof(struct stats_proc) * (nprocs + 1);
+    uint64_t uthreads_off = ALIGN_UP(workers_off + sizeof(struct stats_worker) * nworkers, 4096);
+    size_total = ALIGN_UP(uthreads_off + sizeof(struct stats_uthread) * nuthreads, 4096);
+    int fd = options.stats ? page_file() : -1;
+    if (fd >= 0 && sys2(__NR_ftruncate, fd, (long)size_total) < 0) {
+        sys1(__NR_close, fd);
+        sys1(__NR_unlink, P(path));
+        path[0] = 0;
+        fd = -1;
+    }
+    long r = sys6(__NR_mmap, 0, (long)size_total, 3, fd >= 0 ? 0x1 : 0x4022, fd, 0);
+    if (fd >= 0)
+        sys1(__NR_close, fd);
+    if (r < 0 && r > -4096)
+        return (int)r;
+    stats = (struct stats_header *)r;
+    rings = sys_map(NULL, sizeof(struct event) * EVENT_RING * (nprocs + 1), 3, 0);
+    if (!rings)
+        return -12;
+    stats->version = STATS_VERSION;
+    stats->size = sizeof *stats;
+    stats->pid = (int32_t)sys0(__NR_getpid);
+    stats->start_time = path[0] ? start_time() : 0;
+    stats->procs_off = procs_off;
+    stats->workers_off = workers_off;
+    stats->uthreads_off = uthreads_off;
+    stats->proc_stride = sizeof(struct stats_proc);
+    stats->worker_stride = sizeof(struct stats_worker);
+    stats->uthread_stride = sizeof(struct stats_uthread);
+    stats->nprocs = stats->nprocs_max = nprocs;
+    stats->nworkers_max = nworkers;
+    stats->nuthreads_max = nuthreads;
+    format(stats->version_text, sizeof stats->version_text, "%s", HANDOFF_VERSION);
+    long n = sys3(__NR_readlink, P("/proc/self/exe"), P(stats->exe), sizeof stats->exe - 1);
+    stats->exe[n > 0 ? n : 0] = 0;
+    options_format(&options, stats->options, sizeof stats->options);
+    stats_shared = stats_proc(nprocs);
+    stats_shared->worker = -1;
+    store_release(&stats->magic, STATS_MAGIC);
+    return 0;
+}
+
+void stats_reset(void)
+{
+    if (stats)
+        sys_unmap(stats, size_total);
+    stats = NULL;
+    stats_shared = NULL;
+    path[0] = 0;
+}
+
+void stats_remove(void)
+{
+    if (stats)
+        store_relaxed(&stats->state, STATS_ENDED);
+    if (path[0] && !keep)
+        sys1(__NR_unlink, P(path));
+}
+
+void stats_dump(void)
+{
+    static const char *const states[] = {"free", "runnable", "running", "syscall", "parked", "exiting"};
+    static const char *const waits[] = {"-",    "futex", "read",  "write",  "accept", "connect",
+                                        "poll", "sleep", "signal", "syscall", "worker"};
+    if (!stats || !sched.procs)
+        return;
+    uint64_t now = tsc_now();
+    report(LOG_ERROR, "dump: pid %d procs %u idle %u spinning %u workers %u gq %u pollwait %u poller %u",
+           stats->pid, sched.nprocs, sched.nidle_procs, sched.nspinning, sched.nworkers, sched.gq_len,
+           sched.npollwait, sched.poller);
+    for (uint32_t i = 0; i < sched.nworkers; i++) {
+        struct worker *w = &sched.workers[i];
+        struct uthread *u = load_relaxed(&w->cur);
+        report(LOG_ERROR, "dump: worker %u ktid %d proc %d utid %d hook %u claim %u sys %d wake %u state %u", i,
+               w->ktid, w->proc ? (int)w->proc->index : -1, u ? u->tid : 0, w->hook, w->claim,
+               (int)w->sysno1 - 1, w->wake, w->pub ? w->pub->state : 0);
+    }
+    for (uint32_t i = 0; i < stats->uthreads_hwm; i++) {
+        struct uthread *u = &sched.uthreads[i];
+        if (!u->tid)
+            continue;
+        report(LOG_ERROR, "dump: uthread %d %s wait %s 0x%lx attn %x for %ldus waitw %lx mask %lx", u->tid,
+               states[u->pub->state % 6], waits[u->pub->wait % 11], u->pub->object, u->attn,
+               tsc_to_ns((int64_t)(now - u->pub->since)) / 1000, u->waitw, u->sigmask);
+    }
+    for (uint32_t i = 0; i < sched.nprocs; i++) {
+        struct proc *p = &sched.procs[i];
+        report(LOG_ERROR, "dump: proc %u worker %d runq %u next %d timers %u min in %ldus", i,
+               p->worker ? (int)p->worker->index : -1, runq_len(p), p->next ? p->next->tid : 0, p->ntimers,
+               p->timer_min == INT64_MAX ? -1 : (p->timer_min - now_ns()) / 1000);
+        uint32_t n = p->event_at > 48 ? 48 : p->event_at;
+        for (uint32_t k = p->event_at - n; k != p->event_at; k++) {
+            struct event *e = &p->events[k % EVENT_RING];
+            report(LOG_ERROR, "dump:   -%ldus worker %u %s %d", tsc_to_ns((int64_t)(now - e->tsc)) / 1000,
+                   e->worker, event_names[e->kind % 16], e->tid);
+        }
+    }
+}

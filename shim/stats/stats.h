@@ -1,0 +1,34 @@
+/* The statistics page from the inside (layout: page.h), and the dump.
+ *
+ * Without a page (HANDOFF_STATS=0, no directory, dormant) the same structures lie in anonymous memory, so
+ * nobody who counts has to ask.
+ */
+#ifndef HANDOFF_STATS_H
+#define HANDOFF_STATS_H
+
+#include "page.h"
+
+struct event;
+
+extern struct stats_header *stats;
+extern struct stats_proc *stats_shared;
+
+struct stats_proc *stats_proc(uint32_t i);
+struct stats_worker *stats_worker(uint32_t i);
+struct stats_uthread *stats_uthread(uint32_t i);
+struct event *stats_ring(uint32_t i);
+
+/* Ordinary user code. 0 or -errno; never fails for want of a file. */
+int stats_init(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads);
+/* In a fork child: let go of the parent's page. */
+void stats_reset(void);
+/* Remove the file. Any context. */
+void stats_remove(void);
+
+/* Write procs, workers, user threads and the last events to the log. Any context; takes no lock. */
+void stats_dump(void);
+
+/* The clock's calibration, from sched (TSC). */
+void clock_init(void);
+
+#endif

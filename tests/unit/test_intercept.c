@@ -1,0 +1,545 @@
+/* shim/intercept: every `syscall` of libc and ld.so is found and redirected, and libc works on.
+ *
+ * HANDOFF_TEST_SITES=1 prints the table of sites. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <criterion/criterion.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../shim/intercept/decode.h"
+#include "../../shim/intercept/intercept.h"
+
+extern char **environ;
+
+/* --- the smallest possible entry: count, do the call, return to the stub's tail ----------- */
+
+void test_entry(void);
+unsigned long test_entry_calls;
+
+__asm__(".text\n"
+        ".globl test_entry\n"
+        ".hidden test_entry\n"
+        ".type test_entry, @function\n"
+        "test_entry:\n"
+        "    lock incq test_entry_calls(%rip)\n"
+        "    syscall\n"
+        "    ret\n"
+        ".size test_entry, . - test_entry\n");
+
+/* An entry that does not return to the tail, but as the shim may do it: to `resume`, which it
+ * finds at STUB_RESUME_OFFSET, with the program's rsp. */
+void test_entry_resume(void);
+__asm__(".text\n"
+        ".globl test_entry_resume\n"
+        ".hidden test_entry_resume\n"
+        "test_entry_resume:\n"
+        "    lock incq test_entry_calls(%rip)\n"
+        "    syscall\n"
+        "    mov (%rsp), %rcx\n"
+        "    mov -51(%rcx), %rcx\n"
+        "    lea 144(%rsp), %rsp\n"
+        "    jmp *%rcx\n");
+_Static_assert(STUB_RESUME_OFFSET == -51 && STUB_FRAME_BYTES == 136, "test_entry_resume");
+
+/* A process made with a new stack, or sharing its parent's frame, cannot return through
+ * this entry: it has the wrong stack, or the parent's. */
+static int want_all_but_clone(int nr, const char *object, void *context)
+{
+    (void)object;
+    (void)context;
+    return nr == SYS_clone || nr == SYS_clone3 || nr == SYS_vfork || nr == SYS_fork
+               ? INTERCEPT_NATIVE
+               : INTERCEPT_PATCH;
+}
+
+static const struct intercept_config config = {.entry = (uintptr_t)test_entry,
+                                               .want = want_all_but_clone};
+static const struct intercept_config config_resume = {.entry = (uintptr_t)test_entry_resume,
+                                                      .want = want_all_but_clone};
+static const struct intercept_config config_all = {.entry = (uintptr_t)test_entry};
+
+static double now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static void print_report(const char *title, const struct intercept_report *r)
+{
+    fprintf(stderr,
+            "%s: %u objects (%u skipped), %u sites: %u patched (%u keep the syscall), %u native, "
+            "%u refused (%u critical), %u of unknown number; %s\n",
+            title, r->objects, r->skipped, r->sites, r->patched, r->kept, r->native, r->refused,
+            r->critical, r->unknown, r->reason);
+}
+
+static void print_line(const char *text, void *context)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+static struct intercept_plan *patch(const struct intercept_config *c)
+{
+    struct intercept_report report;
+    struct intercept_plan *plan;
+
+    const double start = now_us();
+    cr_assert_eq(intercept_scan(c, &plan, &report), 0, "%s", report.reason);
+    const double scanned = now_us();
+    cr_assert_eq(report.critical, 0, "%s", report.reason);
+    cr_assert_eq(intercept_apply(plan, &report), 0, "%s", report.reason);
+    const double applied = now_us();
+    print_report("patched", &report);
+    fprintf(stderr, "scan %.0f us (libZydis opened), apply %.0f us\n", scanned - start,
+            applied - scanned);
+    return plan;
+}
+
+static size_t count_in(const struct intercept_plan *plan, const char *part)
+{
+    const struct intercept_site *sites;
+    const size_t count = intercept_plan_sites(plan, &sites);
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++)
+        found += strstr(sites[i].object->name, part) != NULL;
+    return found;
+}
+
+static long count_by_objdump(const char *path)
+{
+    char command[256];
+    long count = -1;
+
+    snprintf(command, sizeof(command), "objdump -d %s 2>/dev/null | grep -cP '\\tsyscall'", path);
+    FILE *f = popen(command, "r");
+    if (f) {
+        if (fscanf(f, "%ld", &count) != 1)
+            count = -1;
+        pclose(f);
+    }
+    return count;
+}
+
+/* --- scanning ------------------------------------------------------------------------------ */
+
+Test(intercept, scan_finds_every_site_that_objdump_finds)
+{
+    struct intercept_report report;
+    struct intercept_plan *plan;
+
+    cr_assert_eq(intercept_scan(&config_all, &plan, &report), 0, "%s", report.reason);
+    print_report("planned", &report);
+    if (getenv("HANDOFF_TEST_SITES"))
+        intercept_dump(plan, print_line, NULL);
+    cr_expect_eq(report.critical, 0, "%s", report.reason);
+
+    const long libc = count_by_objdump("/lib/x86_64-linux-gnu/libc.so.6");
+    const long ld = count_by_objdump("/lib64/ld-linux-x86-64.so.2");
+    if (libc > 0 && ld > 0) {
+        /* one in each is rt_sigreturn; what objdump takes for one in data is none */
+        cr_expect_eq((long)count_in(plan, "/libc.so.6"), libc - 1);
+        const long patched = (long)count_in(plan, "/ld-linux-x86-64.so.2");
+        cr_expect(patched == ld || patched == ld - 1, "%ld of %ld", patched, ld);
+    }
+    intercept_undo_plan(plan);
+}
+
+Test(intercept, most_numbers_are_known)
+{
+    struct intercept_report report;
+    struct intercept_plan *plan;
+
+    cr_assert_eq(intercept_scan(&config_all, &plan, &report), 0, "%s", report.reason);
+    cr_expect_lt(report.unknown * 10, report.sites);
+    intercept_undo_plan(plan);
+}
+
+/* Runs both decoders over a segment as if it were one function: from each instruction
+ * to the next, one byte on where there is none. */
+static void compare_decoders(uintptr_t start, uintptr_t end, const char *name, size_t *count)
+{
+    for (uintptr_t at = start; at < end;) {
+        struct insn quick, exact;
+        if (!decode_exact(at, end, &exact)) { /* the quick one need not notice */
+            at++;
+            continue;
+        }
+        cr_assert(decode_insn(at, end, &quick));
+        cr_assert_eq(quick.length, exact.length, "%s at %lx", name, at - start);
+        cr_assert_eq(quick.flags, exact.flags, "%s at %lx: %x %x", name, at - start, quick.flags,
+                     exact.flags);
+        cr_assert_eq(quick.disp, exact.disp, "%s at %lx", name, at - start);
+        cr_assert_eq(quick.disp32, exact.disp32, "%s at %lx", name, at - start);
+        cr_assert_eq(quick.target, exact.target, "%s at %lx", name, at - start);
+        cr_assert_eq(quick.modrm, exact.modrm, "%s at %lx", name, at - start);
+        cr_assert_eq(quick.rex, exact.rex, "%s at %lx", name, at - start);
+        cr_assert_eq(quick.map, exact.map, "%s at %lx", name, at - start);
+        ++*count;
+        at += exact.length;
+    }
+}
+
+static int compare_object(struct dl_phdr_info *info, size_t size, void *count)
+{
+    (void)size;
+    if (strstr(info->dlpi_name, "vdso"))
+        return 0;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *phdr = &info->dlpi_phdr[i];
+        const uintptr_t start = info->dlpi_addr + phdr->p_vaddr;
+        if (phdr->p_type == PT_LOAD && (phdr->p_flags & PF_X))
+            compare_decoders(start, start + phdr->p_filesz, info->dlpi_name, count);
+    }
+    return 0;
+}
+
+Test(intercept, quick_decoder_agrees_with_libzydis)
+{
+    const char *reason;
+    size_t count = 0;
+
+    cr_assert_eq(decode_open(NULL, &reason), 0);
+    dl_iterate_phdr(compare_object, &count);
+    fprintf(stderr, "%zu instructions decode alike\n", count);
+    cr_expect_gt(count, 100000);
+}
+
+static int want_nothing(int nr, const char *object, void *context)
+{
+    (void)nr;
+    (void)object;
+    (void)context;
+    return INTERCEPT_NATIVE;
+}
+
+Test(intercept, refused_numbers_stay_native)
+{
+    const struct intercept_config c = {.entry = (uintptr_t)test_entry, .want = want_nothing};
+    struct intercept_report report;
+    struct intercept_plan *plan;
+    const struct intercept_site *sites;
+
+    cr_assert_eq(intercept_scan(&c, &plan, &report), 0, "%s", report.reason);
+    const size_t count = intercept_plan_sites(plan, &sites);
+    for (size_t i = 0; i < count; i++)
+        cr_expect_eq(sites[i].nr, -1);
+    cr_expect_eq(report.native + report.unknown + report.refused, report.sites);
+    intercept_undo_plan(plan);
+}
+
+Test(intercept, other_threads_rule_out_what_is_not_atomic)
+{
+    const struct intercept_config c = {.entry = (uintptr_t)test_entry, .others = true};
+    struct intercept_report report;
+    struct intercept_plan *plan;
+    const struct intercept_site *sites;
+
+    cr_assert_eq(intercept_scan(&c, &plan, &report), 0, "%s", report.reason);
+    print_report("others", &report);
+    cr_expect_gt(report.critical, 0);
+    cr_expect_gt(report.patched, 0);
+    const size_t count = intercept_plan_sites(plan, &sites);
+    for (size_t i = 0; i < count; i++) {
+        cr_expect(sites[i].keeps_syscall);
+        cr_expect_leq((sites[i].window & 7) + 5, 8);
+    }
+    intercept_undo_plan(plan);
+}
+
+/* --- applying ------------------------------------------------------------------------------ */
+
+Test(intercept, second_scan_has_nothing_new)
+{
+    struct intercept_report report;
+    struct intercept_plan *plan;
+
+    patch(&config);
+    cr_assert_eq(intercept_scan(&config, &plan, &report), 0);
+    cr_expect_null(plan);
+    cr_expect_eq(report.objects, 0);
+}
+
+Test(intercept, object_opened_later_is_planned_alone)
+{
+    struct intercept_report report;
+    struct intercept_plan *plan;
+
+    patch(&config);
+    void *lib = dlopen("libgomp.so.1", RTLD_NOW);
+    if (!lib)
+        cr_skip_test("no libgomp");
+    cr_assert_eq(intercept_scan(&config, &plan, &report), 0);
+    print_report("libgomp", &report);
+    cr_assert_not_null(plan);
+    cr_expect_eq(report.objects, 1);
+    cr_expect_gt(report.patched, 0);
+    cr_expect_eq(count_in(plan, "libgomp"), report.patched);
+    cr_expect_eq(intercept_apply(plan, &report), 0, "%s", report.reason);
+}
+
+Test(intercept, text_is_never_left_writable_and_executable)
+{
+    patch(&config);
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    cr_assert_not_null(maps);
+    while (fgets(line, sizeof(line), maps))
+        cr_expect_null(strstr(line, "rwx"), "%s", line);
+    fclose(maps);
+}
+
+Test(intercept, find_knows_every_byte_of_a_stub_and_nothing_else)
+{
+    const struct intercept_site *sites;
+    struct intercept_plan *plan = patch(&config);
+    const size_t count = intercept_plan_sites(plan, &sites);
+
+    cr_assert_gt(count, 0);
+    for (size_t i = 0; i < count; i++) {
+        const struct intercept_site *s = &sites[i];
+        for (uintptr_t pc = s->stub; pc < s->stub_end; pc++)
+            cr_assert_eq(intercept_find(pc), s);
+        cr_expect_null(intercept_find(s->addr));
+        cr_expect_eq(*(uintptr_t *)(s->tail + STUB_RESUME_OFFSET), s->resume);
+        cr_expect_eq(*(uintptr_t *)(s->tail + STUB_SITE_END_OFFSET), s->addr + 2);
+        cr_expect_eq(*(uintptr_t *)(s->stub & ~63ul), s->resume);
+    }
+    cr_expect_not(intercept_in_stubs((uintptr_t)&sites));
+    cr_expect_not(intercept_in_stubs((uintptr_t)test_entry));
+}
+
+Test(intercept, revert_restores_the_text)
+{
+    struct intercept_plan *plan = patch(&config);
+    unsigned long calls = __atomic_load_n(&test_entry_calls, __ATOMIC_RELAXED);
+
+    getppid();
+    cr_expect_gt(__atomic_load_n(&test_entry_calls, __ATOMIC_RELAXED), calls);
+    cr_assert_eq(intercept_revert(plan), 0);
+    calls = __atomic_load_n(&test_entry_calls, __ATOMIC_RELAXED);
+    getppid();
+    cr_expect_eq(__atomic_load_n(&test_entry_calls, __ATOMIC_RELAXED), calls);
+}
+
+/* --- libc, redirected ---------------------------------------------------------------------- */
+
+static void exercise_files(void)
+{
+    char path[] = "/tmp/handoff-test-XXXXXX", text[64] = "";
+    struct stat st;
+    const int fd = mkstemp(path);
+
+    cr_assert_geq(fd, 0);
+    cr_expect_eq(write(fd, "hello", 5), 5);
+    cr_expect_eq(pwrite(fd, "J", 1, 0), 1);
+    cr_expect_eq(lseek(fd, 0, SEEK_SET), 0);
+    cr_expect_eq(read(fd, text, sizeof(text)), 5);
+    cr_expect_str_eq(text, "Jello");
+    cr_expect_eq(fstat(fd, &st), 0);
+    cr_expect_eq(st.st_size, 5);
+    close(fd);
+    errno = 0;
+    cr_expect_eq(read(fd, text, 1), -1);
+    cr_expect_eq(errno, EBADF);
+
+    FILE *f = fopen(path, "a+");
+    cr_assert_not_null(f);
+    fprintf(f, " %d %s\n", 42, "world");
+    rewind(f);
+    cr_expect_not_null(fgets(text, sizeof(text), f));
+    cr_expect_str_eq(text, "Jello 42 world\n");
+    fclose(f);
+    cr_expect_eq(unlink(path), 0);
+
+    void *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(p, MAP_FAILED);
+    cr_expect_eq(munmap(p, 1 << 20), 0);
+    cr_expect_eq(syscall(SYS_getpid), getpid());
+    cr_expect_eq(syscall(SYS_pread64, -1, text, 1, 0), -1);
+}
+
+static void exercise_processes(void)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (!pid)
+        _exit(7);
+    cr_expect_eq(waitpid(pid, &status, 0), pid);
+    cr_expect_eq(WEXITSTATUS(status), 7);
+
+    pid = vfork();
+    if (!pid) {
+        execl("/bin/sh", "sh", "-c", "exit 8", NULL);
+        _exit(127);
+    }
+    cr_expect_eq(waitpid(pid, &status, 0), pid);
+    cr_expect_eq(WEXITSTATUS(status), 8);
+
+    cr_expect_eq(WEXITSTATUS(system("exit 9")), 9);
+
+    char *argv[] = {"sh", "-c", "exit 10", NULL};
+    cr_expect_eq(posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ), 0);
+    cr_expect_eq(waitpid(pid, &status, 0), pid);
+    cr_expect_eq(WEXITSTATUS(status), 10);
+}
+
+static volatile sig_atomic_t signals;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    signals++;
+}
+
+static void exercise_signals(void)
+{
+    struct sigaction act = {.sa_handler = on_signal};
+    sigset_t set, old;
+
+    cr_expect_eq(sigaction(SIGUSR1, &act, NULL), 0);
+    raise(SIGUSR1);
+    cr_expect_eq(signals, 1);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, &old);
+    kill(getpid(), SIGUSR1);
+    cr_expect_eq(signals, 1);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    cr_expect_eq(signals, 2);
+
+    /* interrupts a sleep, which says so */
+    const struct itimerspec in = {.it_value = {.tv_nsec = 2000000}};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    timer_t timer;
+    cr_expect_eq(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    cr_expect_eq(timer_settime(timer, 0, &in, NULL), 0);
+    errno = 0;
+    cr_expect_eq(nanosleep(&(struct timespec){.tv_sec = 100}, NULL), -1);
+    cr_expect_eq(errno, EINTR);
+    cr_expect_eq(signals, 3);
+    timer_delete(timer);
+}
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static int turn;
+static __thread int mine;
+
+static void *play(void *arg)
+{
+    const int me = (int)(intptr_t)arg;
+
+    for (mine = 0; mine < 1000; mine++) {
+        pthread_mutex_lock(&mutex);
+        while (turn % 4 != me)
+            pthread_cond_wait(&cond, &mutex);
+        turn++;
+        pthread_cond_broadcast(&cond);
+        pthread_mutex_unlock(&mutex);
+    }
+    return (void *)(intptr_t)mine;
+}
+
+static void *sleep_long(void *arg)
+{
+    sem_post(arg);
+    for (;;)
+        pause();
+    return NULL;
+}
+
+static void exercise_threads(void)
+{
+    pthread_t threads[4];
+    void *result;
+    sem_t started;
+
+    for (intptr_t i = 0; i < 4; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, play, (void *)i), 0);
+    for (int i = 0; i < 4; i++) {
+        cr_expect_eq(pthread_join(threads[i], &result), 0);
+        cr_expect_eq((intptr_t)result, 1000);
+    }
+    cr_expect_eq(turn, 4000);
+    turn = 0;
+
+    sem_init(&started, 0, 0);
+    cr_assert_eq(pthread_create(&threads[0], NULL, sleep_long, &started), 0);
+    sem_wait(&started);
+    cr_expect_eq(pthread_cancel(threads[0]), 0);
+    cr_expect_eq(pthread_join(threads[0], &result), 0);
+    cr_expect_eq(result, PTHREAD_CANCELED);
+}
+
+static void exercise_network(void)
+{
+    struct addrinfo *list = NULL;
+    int pair[2];
+    char c = 0;
+
+    cr_expect_eq(getaddrinfo("127.0.0.1", "80", NULL, &list), 0);
+    freeaddrinfo(list);
+    list = NULL;
+    if (!getaddrinfo("localhost", "http", NULL, &list)) /* reads files, opens NSS modules */
+        freeaddrinfo(list);
+    cr_expect_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    cr_expect_eq(send(pair[0], "x", 1, 0), 1);
+    cr_expect_eq(recv(pair[1], &c, 1, 0), 1);
+    cr_expect_eq(c, 'x');
+    errno = 0;
+    cr_expect_eq(recv(pair[1], &c, 1, MSG_DONTWAIT), -1);
+    cr_expect_eq(errno, EAGAIN);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void exercise_all(void)
+{
+    const unsigned long calls = __atomic_load_n(&test_entry_calls, __ATOMIC_RELAXED);
+
+    for (int round = 0; round < 5; round++) {
+        exercise_files();
+        exercise_processes();
+        exercise_signals();
+        signals = 0;
+        exercise_network();
+    }
+    exercise_threads();
+    cr_expect_gt(__atomic_load_n(&test_entry_calls, __ATOMIC_RELAXED), calls + 1000);
+}
+
+Test(intercept, libc_works_when_the_entry_returns_to_the_tail)
+{
+    patch(&config);
+    exercise_all();
+}
+
+Test(intercept, libc_works_when_the_entry_goes_on_at_resume)
+{
+    patch(&config_resume);
+    exercise_all();
+}

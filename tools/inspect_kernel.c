@@ -1,0 +1,173 @@
+/* What the kernel, the CPU and inherited seccomp filters allow.
+ *
+ * Filters cannot be read, only felt: a forked child makes each call that the library will need in
+ * a harmless form whose proper answer is known. Another answer, or death by SIGSYS, is a refusal.
+ */
+#include "inspect.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Expected answers: an errno; 0 for any result that is no error. */
+struct probe {
+    const char *name;
+    const char *why;
+    long number;
+    long args[6];
+    int expected;
+};
+
+static uint32_t probe_word;
+
+#define BAD_FD (-1)
+
+/* clone must fail before it makes anything: CLONE_THREAD without CLONE_SIGHAND is EINVAL. */
+static const struct probe probes[] = {
+    {"clone", "to start workers", SYS_clone, {CLONE_THREAD}, EINVAL},
+    {"futex", "to sleep and wake workers", SYS_futex, {(long)&probe_word, 129, 0}, 0},
+    {"epoll_create1", "to wait for descriptors", SYS_epoll_create1, {-1}, EINVAL},
+    {"epoll_ctl",
+     "to wait for descriptors",
+     SYS_epoll_ctl,
+     {BAD_FD, 1, BAD_FD, (long)&probe_word},
+     EBADF},
+    {"epoll_wait",
+     "to wait for descriptors",
+     SYS_epoll_wait,
+     {BAD_FD, (long)&probe_word, 1, 0},
+     EBADF},
+    {"membarrier", "for barriers between workers", SYS_membarrier, {MEMBARRIER_CMD_QUERY}, 0},
+    {"set_robust_list", "for worker start", SYS_set_robust_list, {0, -1}, EINVAL},
+    {"set_tid_address", "for worker start", SYS_set_tid_address, {0}, 0},
+    {"arch_prctl",
+     "to switch thread pointers",
+     SYS_arch_prctl,
+     {0x1003 /* ARCH_GET_FS */, 1},
+     EFAULT},
+    {"rt_sigprocmask", "for signals", SYS_rt_sigprocmask, {99, 0, 0, 1}, EINVAL},
+    {"sigaltstack", "for signals", SYS_sigaltstack, {0, 0}, 0},
+    {"tgkill", "for signals", SYS_tgkill, {0, 0, 0}, EINVAL},
+    {"gettid", "to know workers", SYS_gettid, {0}, 0},
+    {"sched_getaffinity", "to count CPUs", SYS_sched_getaffinity, {0, 0, 0}, EINVAL},
+    {"eventfd2", "to wake the poller", SYS_eventfd2, {0, -1}, EINVAL},
+    {"mmap", "for stacks", SYS_mmap, {0, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0}, EINVAL},
+    {"madvise", "for stacks", SYS_madvise, {0, 0, MADV_DONTNEED}, 0},
+};
+
+enum { PROBES = sizeof probes / sizeof probes[0], EXEC_PROBE = PROBES, ALL_PROBES };
+
+/* Shared with the child. */
+struct probe_results {
+    volatile int at;                 /* the probe in progress */
+    volatile int answer[ALL_PROBES]; /* errno, 0: success; -1: killed */
+};
+
+/* May memory become executable? The stubs and patched sites must (systemd's
+ * MemoryDenyWriteExecute= and PR_SET_MDWE forbid it). */
+static int probe_exec(void)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    void *p = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED)
+        return errno;
+    *(volatile char *)p = (char)0xc3;
+    return mprotect(p, (size_t)page, PROT_READ | PROT_EXEC) ? errno : 0;
+}
+
+static void run_probes(struct probe_results *results, int first)
+{
+    const struct rlimit none = {0, 0};
+
+    setrlimit(RLIMIT_CORE, &none); /* a probe may be deadly */
+    signal(SIGSYS, SIG_DFL);
+    for (int i = first; i < ALL_PROBES; i++) {
+        results->at = i;
+        if (i == EXEC_PROBE) {
+            results->answer[i] = probe_exec();
+        } else {
+            const struct probe *p = &probes[i];
+            const long *a = p->args;
+
+            errno = 0;
+            results->answer[i] =
+                syscall(p->number, a[0], a[1], a[2], a[3], a[4], a[5]) < 0 ? errno : 0;
+        }
+    }
+    _exit(0);
+}
+
+static void judge_probes(struct report *r, const struct probe_results *results)
+{
+    static const char advice[] = "start it without the seccomp filter (container or service "
+                                 "profile) that refuses this";
+    bool all = true;
+
+    for (int i = 0; i < PROBES; i++) {
+        int answer = results->answer[i];
+
+        if (answer == probes[i].expected)
+            continue;
+        all = false;
+        report_add(r, FINDING_NATIVE, advice, "the system call %s, needed %s, is refused: %s",
+                   probes[i].name, probes[i].why, answer < 0 ? "it kills" : strerror(answer));
+    }
+    if (results->answer[EXEC_PROBE])
+        report_add(r, FINDING_NATIVE,
+                   "allow it (systemd: MemoryDenyWriteExecute=no; SELinux: execmem)",
+                   "written memory may not be made executable: %s",
+                   results->answer[EXEC_PROBE] < 0 ? "trying kills"
+                                                   : strerror(results->answer[EXEC_PROBE]));
+    else if (all)
+        report_add(r, FINDING_OK, NULL, "every system call that handoff needs is allowed");
+}
+
+static void inspect_seccomp(struct report *r)
+{
+    struct probe_results *results =
+        mmap(NULL, sizeof *results, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int first = 0, status;
+
+    if (results == MAP_FAILED)
+        return;
+    while (first < ALL_PROBES) {
+        pid_t child = fork();
+
+        if (child == 0)
+            run_probes(results, first);
+        if (child < 0 || waitpid(child, &status, 0) < 0) {
+            report_add(r, FINDING_NOTE, NULL, "system calls could not be tried: %s",
+                       strerror(errno));
+            munmap(results, sizeof *results);
+            return;
+        }
+        if (WIFEXITED(status))
+            break;
+        results->answer[results->at] = -1;
+        first = results->at + 1;
+    }
+    judge_probes(r, results);
+    munmap(results, sizeof *results);
+}
+
+void inspect_kernel(struct report *r)
+{
+    struct utsname u;
+    bool fsgsbase = getauxval(AT_HWCAP2) & 2;
+
+    if (uname(&u) == 0)
+        report_add(r, FINDING_OK, NULL, "kernel %s, thread pointers are switched by %s", u.release,
+                   fsgsbase ? "wrfsbase"
+                            : "arch_prctl (slower: FSGSBASE needs kernel 5.9 and the CPU)");
+    inspect_seccomp(r);
+}
