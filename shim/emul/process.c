@@ -35,9 +35,15 @@ static long do_fork(struct frame *f)
     struct uthread *u = uthread_self();
     uint64_t mask = u->sigmask, alt_sp = u->altstack.sp, alt_size = u->altstack.size;
     long r = sys_intr(f);
-    if (r == 0)
-        process_in_child(mask, alt_sp, alt_size);
-    return r;
+    if (r != 0)
+        return r;
+    /* The child: no worker under it any more, so not back the way we came. */
+    struct frame g = *f;
+    g.rax = 0;
+    g.rip = frame_resume(f);
+    g.rsp = frame_rsp(f);
+    process_in_child(mask, alt_sp, alt_size);
+    frame_jump(&g);
 }
 
 /* In the child of fork, on the stack of the thread that called it. */

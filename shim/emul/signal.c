@@ -765,7 +765,7 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
         struct kaction dfl = {0};
         kernel_action(sig, &dfl);
         stats_remove();
-        if (info->code <= 0)
+        if (info->code <= 0 || sig == SIGTRAP) /* would not come again by itself */
             sys3(__NR_tgkill, sys0(__NR_getpid), sys0(__NR_gettid), sig);
         return;
     }

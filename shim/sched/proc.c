@@ -234,6 +234,14 @@ bool work_waits(struct proc *p)
     return runq_len(p) || load_relaxed(&sched.gq_len);
 }
 
+/* We are about to be busy, or to sleep, while a worker sleeps in the poller until a later time than the
+ * timer at `min`: let it look again. The barriers are described in timer.c. */
+static inline void cover_timers(int64_t min)
+{
+    if (min != INT64_MAX && load_relaxed(&sched.poller) && min < load_relaxed(&sched.poll_until))
+        sched_up.poll_break();
+}
+
 /* p has no worker now: is there a use for it? */
 void proc_give(struct proc *p)
 {
@@ -247,6 +255,7 @@ void proc_give(struct proc *p)
     fence_full(); /* idle before the last look: pairs with the submitter's barrier */
     if (work_waits(p))
         sched_wake_one();
+    cover_timers(load_relaxed(&p->timer_min));
 }
 
 /* ---- taking and regaining ---- */
@@ -506,6 +515,7 @@ static struct uthread *worker_idle(struct worker *w)
         /* No proc was idle: those that run them will look at the global queue. But one may have gone idle
          * between: look again under the lock, with us in the list of idle workers. */
     }
+    cover_timers(timers_min());
     lock_take(&sched.lock);
     if (sched.idle_procs && (sched.gq_len || sched.need_worker)) {
         p = idle_pop();
@@ -561,13 +571,6 @@ static struct uthread *find_runnable(struct worker *w, bool *inherit)
     return worker_idle(w);
 }
 
-/* A timer earlier than the poller's sleep, and we are about to be busy: let the poller know. */
-static inline void cover_timers(struct proc *p)
-{
-    if (load_relaxed(&sched.poller) && load_relaxed(&p->timer_min) < load_relaxed(&sched.poll_until))
-        sched_up.poll_break();
-}
-
 static void count_latency(struct proc *p, struct uthread *u, uint64_t now)
 {
     uint32_t d = (uint32_t)now - u->ready_tsc;
@@ -596,7 +599,7 @@ _Noreturn void schedule(void)
         spin_stop(w);
     struct proc *p = w->proc;
     if (load_relaxed(&p->timer_min) != INT64_MAX)
-        cover_timers(p);
+        cover_timers(load_relaxed(&p->timer_min));
     uint64_t now = tsc_now();
     w->now_tsc = now;
     p->tick++;

@@ -19,15 +19,16 @@ int main(void)
     for (int i = 0; i < 4; i++)
         threads[i] = t_go(body, (void *)(uintptr_t)(1u << i));
     gather(&from, &to, 4, PRIVATE);
-    CHECK_EQ(futex(&to, FUTEX_WAKE_BITSET | PRIVATE, INT_MAX, NULL, NULL, 0xf0), 0);
-    CHECK_EQ(futex(&to, FUTEX_WAKE_BITSET | PRIVATE, INT_MAX, NULL, NULL, 4), 1);
+    CHECK_WAKES(futex(&to, FUTEX_WAKE_BITSET | PRIVATE, INT_MAX, NULL, NULL, 0xf0), 0, &from,
+                PRIVATE);
+    CHECK_WAKES(futex(&to, FUTEX_WAKE_BITSET | PRIVATE, INT_MAX, NULL, NULL, 4), 1, &from, PRIVATE);
     t_join(threads[2]);
     CHECK_EQ(woken, 4);
-    CHECK_EQ(futex(&to, FUTEX_WAKE_BITSET | PRIVATE, INT_MAX, NULL, NULL, 3), 2);
+    CHECK_WAKES(futex(&to, FUTEX_WAKE_BITSET | PRIVATE, INT_MAX, NULL, NULL, 3), 2, &from, PRIVATE);
     t_join(threads[0]);
     t_join(threads[1]);
     CHECK_EQ(woken, 7);
-    CHECK_EQ(futex(&to, FUTEX_WAKE | PRIVATE, INT_MAX, NULL, NULL, 0), 1);
+    CHECK_WAKES(futex(&to, FUTEX_WAKE | PRIVATE, INT_MAX, NULL, NULL, 0), 1, &from, PRIVATE);
     t_join(threads[3]);
     return 0;
 }

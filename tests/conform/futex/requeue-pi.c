@@ -8,7 +8,11 @@ static _Atomic int owned;
 
 static void *waiter(void *arg)
 {
-    CHECK_EQ(futex(&cond, FUTEX_WAIT_REQUEUE_PI | PRIVATE, 0, NULL, &lock, 0), 0);
+    long rc;
+    do /* EAGAIN: woken by something else before it was moved */
+        rc = futex(&cond, FUTEX_WAIT_REQUEUE_PI | PRIVATE, 0, NULL, &lock, 0);
+    while (rc == -1 && errno == EAGAIN);
+    CHECK_EQ(rc, 0);
     CHECK_EQ(lock & FUTEX_TID_MASK, gettid());
     owned++;
     sched_yield();

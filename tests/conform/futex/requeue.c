@@ -20,13 +20,13 @@ int main(void)
         gather(&from, &mid, THREADS, flag);
         mid = 3;
         CHECK_ERR(futex(&mid, FUTEX_CMP_REQUEUE | flag, 1, COUNT(1), &to, 4), EAGAIN);
-        CHECK_EQ(futex(&mid, FUTEX_CMP_REQUEUE | flag, 2, COUNT(3), &to, 3),
-                 5); /* 2 woken, 3 moved */
-        CHECK_EQ(futex(&to, FUTEX_WAKE | flag, INT_MAX, NULL, NULL, 0), 3);
-        CHECK_EQ(futex(&mid, FUTEX_REQUEUE | flag, 1, COUNT(1), &to, 0), 2);
+        CHECK_WAKES(futex(&mid, FUTEX_CMP_REQUEUE | flag, 2, COUNT(3), &to, 3), 5, &from,
+                    flag); /* 2 woken, 3 moved */
+        CHECK_WAKES(futex(&to, FUTEX_WAKE | flag, INT_MAX, NULL, NULL, 0), 3, &from, flag);
+        CHECK_WAKES(futex(&mid, FUTEX_REQUEUE | flag, 1, COUNT(1), &to, 0), 2, &from, flag);
         long rest = futex(&mid, FUTEX_WAKE | flag, INT_MAX, NULL, NULL, 0);
         rest += futex(&to, FUTEX_WAKE | flag, INT_MAX, NULL, NULL, 0);
-        CHECK_EQ(rest, THREADS - 6);
+        CHECK_WAKES(rest, THREADS - 6, &from, flag);
         for (int i = 0; i < THREADS; i++)
             t_join(threads[i]);
         mid = 0;

@@ -21,12 +21,13 @@ int main(void)
         for (int i = 0; i < THREADS; i++)
             threads[i] = t_go(body, NULL);
         gather(&from, &to, THREADS, flag);
-        CHECK_EQ(futex(&from, FUTEX_WAKE | flag, INT_MAX, NULL, NULL, 0), 0);
+        CHECK_WAKES(futex(&from, FUTEX_WAKE | flag, INT_MAX, NULL, NULL, 0), 0, &from, flag);
         CHECK_EQ(woken, 0);
-        CHECK_EQ(futex(&to, FUTEX_WAKE | flag, 1, NULL, NULL, 0), 1);
-        CHECK_EQ(futex(&to, FUTEX_WAKE | flag, 3, NULL, NULL, 0), 3);
-        CHECK_EQ(futex(&to, FUTEX_WAKE | flag, INT_MAX, NULL, NULL, 0), THREADS - 4);
-        CHECK_EQ(futex(&to, FUTEX_WAKE | flag, INT_MAX, NULL, NULL, 0), 0);
+        CHECK_WAKES(futex(&to, FUTEX_WAKE | flag, 1, NULL, NULL, 0), 1, &from, flag);
+        CHECK_WAKES(futex(&to, FUTEX_WAKE | flag, 3, NULL, NULL, 0), 3, &from, flag);
+        CHECK_WAKES(futex(&to, FUTEX_WAKE | flag, INT_MAX, NULL, NULL, 0), THREADS - 4, &from,
+                    flag);
+        CHECK_WAKES(futex(&to, FUTEX_WAKE | flag, INT_MAX, NULL, NULL, 0), 0, &from, flag);
         for (int i = 0; i < THREADS; i++)
             t_join(threads[i]);
         CHECK_EQ(woken, THREADS);

@@ -82,11 +82,11 @@ int main(void)
             gather(&parked, &b, 1, PRIVATE);
             b = (uint32_t)olds[o];
             uint32_t code = (uint32_t)FUTEX_OP_ADD << 28 | (uint32_t)cmp << 24 | 1 << 12 | 5;
-            CHECK_EQ(futex(&a, FUTEX_WAKE_OP | PRIVATE, 1, COUNT(1), &b, code),
-                     compare(cmp, olds[o], 5));
+            CHECK_WAKES(futex(&a, FUTEX_WAKE_OP | PRIVATE, 1, COUNT(1), &b, code),
+                        compare(cmp, olds[o], 5), &parked, PRIVATE);
             CHECK_EQ(b, olds[o] + 1);
             if (!compare(cmp, olds[o], 5))
-                CHECK_EQ(futex(&b, FUTEX_WAKE | PRIVATE, 1, NULL, NULL, 0), 1);
+                CHECK_WAKES(futex(&b, FUTEX_WAKE | PRIVATE, 1, NULL, NULL, 0), 1, &parked, PRIVATE);
             t_join(thread);
         }
 
@@ -99,10 +99,10 @@ int main(void)
         threads[i] = t_go(body, NULL);
     gather(&parked, &b, 3, PRIVATE);
     b = 0;
-    CHECK_EQ(futex(&a, FUTEX_WAKE_OP | PRIVATE, 2, COUNT(1), &b, 9 << 12), 3);
+    CHECK_WAKES(futex(&a, FUTEX_WAKE_OP | PRIVATE, 2, COUNT(1), &b, 9 << 12), 3, &parked, PRIVATE);
     CHECK_EQ(b, 9);
-    CHECK_EQ(futex(&a, FUTEX_WAKE | PRIVATE, INT_MAX, NULL, NULL, 0), 1);
-    CHECK_EQ(futex(&b, FUTEX_WAKE | PRIVATE, INT_MAX, NULL, NULL, 0), 2);
+    CHECK_WAKES(futex(&a, FUTEX_WAKE | PRIVATE, INT_MAX, NULL, NULL, 0), 1, &parked, PRIVATE);
+    CHECK_WAKES(futex(&b, FUTEX_WAKE | PRIVATE, INT_MAX, NULL, NULL, 0), 2, &parked, PRIVATE);
     for (int i = 0; i < 6; i++)
         t_join(threads[i]);
     return 0;
