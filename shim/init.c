@@ -281,7 +281,22 @@ static void second(void)
 }
 
 /* 0, or -1 with why_not. */
+static int activate_masked(uint64_t mask);
 static int activate(void)
+{
+    /* No handler may run over text that is being patched, nor see half of what follows. */
+    uint64_t all = ~0ull, mask = 0;
+    sys4(__NR_rt_sigprocmask, 2, P(&all), P(&mask), 8);
+    int active = activate_masked(mask);
+    if (active < 0)
+        sys4(__NR_rt_sigprocmask, 2, P(&mask), 0, 8);
+    else
+        signal_recheck_self();
+    return active;
+}
+
+/* All signals blocked; `mask` is the thread's own. */
+static int activate_masked(uint64_t mask)
 {
     struct intercept_plan *plan = NULL;
     struct intercept_report rep = {0};
@@ -329,7 +344,7 @@ static int activate(void)
         refuse("%s: error %ld", step, -(long)r);
         return -1;
     }
-    if ((r = thread_activate()) < 0) {
+    if ((r = thread_activate(mask)) < 0) {
         refuse("%s: error %ld", "thread 1", -(long)r);
         return -1;
     }

@@ -80,7 +80,8 @@ int uthreads_init(uint64_t xsave_stride);
 void emul_worker_init(struct worker *w); /* on a new worker: signal stack, mask */
 uint64_t emul_sigstack_size(void);
 
-int thread_activate(void);  /* the calling thread becomes user thread 1 */
+/* The calling thread becomes user thread 1; `mask` is its signal mask (the kernel blocks all now). */
+int thread_activate(uint64_t mask);
 void thread_name(struct uthread *u, const char *name);
 
 void futex_init(void);
@@ -89,7 +90,8 @@ int futex_wake_addr(uint32_t *addr, int n, uint32_t bitset);
 void futex_exit_robust(struct uthread *u); /* g0: walk the robust list of the ended u */
 long foreign_dispatch(struct frame *f); /* entry.S: a futex call of a kernel thread that is not ours */
 
-int signal_activate(struct uthread *u); /* read actions, install ours, start sigd */
+int signal_activate(struct uthread *u, uint64_t mask); /* read actions, install ours, start sigd */
+void signal_recheck_self(void); /* have the next way out of a hook look for signals */
 /* In a fork child: actions, mask and alternate stack as the program has them. */
 void signal_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size);
 /* A mask for the length of one call; sigsuspend(2), ppoll(2). A handler that runs takes the saved one over. */

@@ -220,8 +220,8 @@ uint32_t fd_event(uint32_t fd, uint32_t gen, uint32_t ev, struct uthread **list)
     uint32_t n = 0;
     lock_take(&rec->lock);
     if (rec->gen == gen) {
-        if (ev & EPOLLPRI)
-            rec->flags |= FDF_URGENT;
+        if (ev & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) /* what was announced is more than data */
+            __atomic_fetch_or(&rec->flags, FDF_URGENT, __ATOMIC_RELAXED);
         if (ev & (EPOLLIN | EPOLLPRI | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
             store_release(&rec->edges_in, rec->edges_in + 1);
             n += wake_waiters(rec, DIR_IN, all, WAKE_EVENT, list);

@@ -23,7 +23,7 @@ enum {
     FDF_NONBLOCK = 2,  /* O_NONBLOCK, valid unless FDF_SHARED */
     FDF_RCVTIMEO = 4,
     FDF_SNDTIMEO = 8,
-    FDF_URGENT = 16,   /* saw urgent data: short reads prove nothing */
+    FDF_URGENT = 16,   /* saw urgent data, an end or an error: short reads prove nothing */
     FDF_SERVED = 32,   /* accepted here */
 };
 

@@ -27,6 +27,7 @@ struct futex_waiter {
     uint64_t seq;
     uint32_t bitset;
     bool pi;               /* waits for ownership of addr */
+    bool many;             /* one of several (futex_waitv): may be found before its wait is open */
     uint32_t *requeue_pi;  /* WAIT_REQUEUE_PI: the PI futex it may be moved to */
     uint32_t foreign_word; /* 0 waits, 1 woken */
     int tid;
@@ -114,6 +115,16 @@ static void drop_two(struct bucket *a, struct bucket *b)
         lock_drop(&b->lock);
 }
 
+/* Who we wake has come back to the same futex again and again without getting anywhere: the mutex that it wants is
+ * always taken anew before it runs (a holder that gives way only while it holds). Give way now, on the way out
+ * of this wake-up, when the lock is free. */
+static cold void let_pass(void)
+{
+    struct worker *me = worker_self();
+    if (me && me->cur)
+        fetch_or(&me->cur->attn, (uint32_t)ATTN_YIELD);
+}
+
 /* Under the bucket's lock, w unlinked: does our wake-up count? Then it goes onto the list to be
  * readied after the lock; a foreign thread is woken at once. */
 static bool claim(struct futex_waiter *w, struct uthread **list, struct uthread ***tail)
@@ -126,8 +137,10 @@ static bool claim(struct futex_waiter *w, struct uthread **list, struct uthread 
         sys6(__NR_futex, P(word), FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
         return true;
     }
-    if (!wait_claim(u, w->seq, WAKE_EVENT))
+    if (!(w->many ? wait_claim_or_mark(u, w->seq, WAKE_EVENT) : wait_claim(u, w->seq, WAKE_EVENT)))
         return false;
+    if (unlikely(u->futex_again >= 3))
+        let_pass();
     u->next = NULL;
     **tail = u;
     *tail = &u->next;
@@ -199,6 +212,13 @@ static long wait_on(uint32_t *addr, uint32_t val, uint32_t bitset, int64_t deadl
         return r ? r : -EAGAIN;
     }
     COUNT(park_futex);
+    if (u->futex_last == addr) {
+        if (u->futex_again < 255)
+            u->futex_again++;
+    } else {
+        u->futex_last = addr;
+        u->futex_again = 0;
+    }
     w.seq = wait_open(u);
     link_waiter(b, &w);
     enum wake why = park(WAIT_FUTEX, (uint64_t)addr, deadline, commit_unlock, b);
@@ -445,7 +465,143 @@ static long cmp_requeue_pi(uint32_t *from, uint32_t *to, int nwake, int nmove, u
     return count ? count : r;
 }
 
+/* ---- futex_waitv(2) ---- */
+
+enum { WAITV_MAX = 128, WAITV_SMALL = 4 };
+struct waitv {
+    uint64_t val, addr;
+    uint32_t flags, reserved;
+};
+
+static void waitv_commit(struct uthread *u, void *arg)
+{
+    if (load_acquire(&u->wait_missed) == (uint64_t)arg && wait_claim(u, (uint64_t)arg, WAKE_EVENT))
+        sched_ready(u);
+}
+
+/* In hook state; w has room for n. */
+static long waitv_wait(const struct waitv *v, struct futex_waiter *w, uint32_t n, int64_t deadline)
+{
+    struct uthread *u = uthread_self();
+    uint64_t seq = wait_open(u);
+    uint32_t linked = 0;
+    long r = 0;
+    for (; linked < n; linked++) {
+        uint32_t *addr = (uint32_t *)v[linked].addr, now;
+        struct bucket *b = bucket_of(addr);
+        w[linked] = (struct futex_waiter){.addr = addr, .u = u, .seq = seq, .bitset = ~0u, .many = true, .tid = u->tid};
+        lock_take(&b->lock);
+        r = uaccess_load32(addr, &now);
+        if (!r && now != (uint32_t)v[linked].val)
+            r = -EAGAIN;
+        if (!r)
+            link_waiter(b, &w[linked]);
+        lock_drop(&b->lock);
+        if (r)
+            break;
+    }
+    enum wake why = WAKE_NONE;
+    if (!r) {
+        COUNT(park_futex);
+        why = park(WAIT_FUTEX, v[0].addr, deadline, waitv_commit, (void *)seq);
+        r = outcome(why, deadline);
+        if (why == WAKE_SIGNAL)
+            r = -ERESTARTNOHAND;
+    }
+    for (uint32_t i = 0; i < linked; i++) {
+        if (why == WAKE_EVENT && !load_acquire(&w[i].bucket)) {
+            r = i; /* woken here */
+            why = WAKE_NONE;
+        }
+        withdraw(&w[i]);
+    }
+    return r;
+}
+
+static long deadline_of(const void *ts, bool absolute, bool realtime, int64_t *out);
+
+long emul_futex_waitv(struct frame *f)
+{
+    uint32_t n = (uint32_t)f->rsi, private = 0;
+    struct waitv small[WAITV_SMALL], *v = small;
+    struct futex_waiter w_small[WAITV_SMALL], *w = w_small;
+    size_t size = WAITV_MAX * (sizeof *v + sizeof *w);
+    int clock = (int)f->r8;
+    int64_t deadline;
+    void *big = NULL;
+    if (n == 0 || n > WAITV_MAX || f->rdx || (clock != 0 && clock != 1))
+        return f->r10 || clock == 0 || clock == 1 || n == 0 || n > WAITV_MAX || f->rdx ? -EINVAL : native_block(f);
+    if (n > WAITV_SMALL) {
+        big = sys_map(NULL, size, 3, 0);
+        if (!big)
+            return -ENOMEM;
+        v = big;
+        w = (struct futex_waiter *)(v + WAITV_MAX);
+    }
+    long r = uaccess_copy(v, (void *)f->rdi, n * sizeof *v);
+    for (uint32_t i = 0; !r && i < n; i++) {
+        if (v[i].reserved || (v[i].flags & ~130u) || (v[i].flags & 3) != 2 || (v[i].addr & 3) || v[i].val >> 32)
+            r = -EINVAL;
+        private += (v[i].flags & FUTEX_PRIVATE_FLAG) != 0;
+    }
+    if (!r && private < n) {
+        r = native_block(f);
+    } else if (!r && !(r = deadline_of((void *)f->r10, true, clock == 0, &deadline))) {
+        hook_enter();
+        r = waitv_wait(v, w, n, deadline);
+        hook_exit();
+    }
+    if (big)
+        sys_unmap(big, size);
+    return r;
+}
+
 /* ---- the call ---- */
+
+/* Does addr lie in a mapping that other processes may share? proc(5); PROCMAP_QUERY (Linux 6.11) or the text.
+ * Slow; for PI futexes alone, which glibc's robust mutexes use without the private flag. */
+static cold bool in_shared_mapping(uint64_t addr)
+{
+    struct {
+        uint64_t size, flags, addr, start, end, vma_flags, rest[7];
+    } q = {.size = sizeof q, .addr = addr};
+    _Static_assert(sizeof q == 104, "struct procmap_query");
+    long fd = sys4(__NR_openat, -100, P("/proc/self/maps"), 02000000, 0);
+    if (fd < 0)
+        return true;
+    bool shared = true;
+    if (sys3(__NR_ioctl, fd, 0xc0686611 /* PROCMAP_QUERY */, P(&q)) == 0)
+        shared = q.vma_flags & 8;
+    else {
+        char buf[512];
+        uint64_t num[2] = {0, 0};
+        int field = 0; /* 0, 1: the bounds; 2..5: permissions; 6: to the end of the line */
+        for (long n; (n = sys3(__NR_read, fd, P(buf), sizeof buf)) > 0;)
+            for (long i = 0; i < n; i++) {
+                char c = buf[i];
+                if (field < 2) {
+                    if (c == '-' || c == ' ')
+                        field++;
+                    else
+                        num[field] = num[field] << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+                } else if (field < 6) {
+                    if (++field == 6 && num[0] <= addr && addr < num[1])
+                        shared = c == 's';
+                } else if (c == '\n') {
+                    num[0] = num[1] = 0;
+                    field = 0;
+                }
+            }
+    }
+    sys1(__NR_close, fd);
+    return shared;
+}
+
+static bool is_pi(uint32_t cmd)
+{
+    return cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_TRYLOCK_PI || cmd == FUTEX_UNLOCK_PI ||
+           cmd == FUTEX_WAIT_REQUEUE_PI || cmd == FUTEX_CMP_REQUEUE_PI;
+}
 
 static long deadline_of(const void *ts, bool absolute, bool realtime, int64_t *out)
 {
@@ -485,7 +641,8 @@ long emul_futex(struct frame *f)
 
     wait = cmd == FUTEX_WAIT || cmd == FUTEX_WAIT_BITSET;
     if (!(op & FUTEX_PRIVATE_FLAG)) {
-        if (wait ? !is_ctid(addr, val) : true) {
+        bool here = wait ? is_ctid(addr, val) : is_pi(cmd) && !in_shared_mapping((uint64_t)addr);
+        if (!here) {
             if (wait || cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI)
                 return native_block(f);
             return native_sys(f);
@@ -513,6 +670,7 @@ long emul_futex(struct frame *f)
     case FUTEX_WAKE_BITSET: {
         uint32_t bits = cmd == FUTEX_WAKE ? ~0u : val3;
         int n = (int)val;
+        uthread_self()->futex_last = NULL; /* it got somewhere */
         /* the kernel wakes one for 0 and below too */
         r = bits ? futex_wake_addr(addr, n < 1 ? 1 : n, bits) : -EINVAL;
         break;

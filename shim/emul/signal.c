@@ -60,6 +60,7 @@ struct mcontext {
     void *fpstate;
     uint64_t reserved[8];
 };
+enum { RESERVED_SHOWN, RESERVED_TARGET }; /* our use of mcontext.reserved */
 struct ucontext {
     uint64_t flags;
     void *link;
@@ -100,6 +101,10 @@ struct sigwaiter {
     int got;
 };
 static struct sigwaiter *waiters;       /* under sig_lock */
+enum { TIMER_OWNERS = 4096 };
+static struct {
+    int32_t id, tid;
+} timer_owners[TIMER_OWNERS]; /* SIGEV_THREAD_ID timers; under sig_lock */
 
 void handler_restorer(void);
 extern char exit_check[], exit_rsp[], exit_ret[], exit_end[], pass_check[], pass_end[];
@@ -283,7 +288,14 @@ static int waiter_take(int sig, const struct info *info, struct uthread **out)
     return 0;
 }
 
-enum verdict { NOTHING, DEFAULT };
+/* The user thread that timer `id` signals; 0: the process. */
+static int timer_owner(int32_t id)
+{
+    lock_take(&sig_lock);
+    int tid = timer_owners[(uint32_t)id % TIMER_OWNERS].id == id ? timer_owners[(uint32_t)id % TIMER_OWNERS].tid : 0;
+    lock_drop(&sig_lock);
+    return tid;
+}
 
 /* A signal for the process. Any kernel thread, not in async context over shim code. */
 static void post_process(const struct info *info)
@@ -369,6 +381,11 @@ static void recheck(struct uthread *u)
     uint64_t open = ~load_relaxed(&u->sigmask);
     if ((load_relaxed(&u->sig.mask) | load_relaxed(&process_mask_hint)) & open)
         fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL);
+}
+
+void signal_recheck_self(void)
+{
+    recheck(uthread_self());
 }
 
 void signal_mask_push(struct uthread *u, uint64_t set)
@@ -587,7 +604,11 @@ long hook_exit_slow(struct frame *f, long ret)
     m->rbp = f->rbp, m->rbx = f->rbx, m->r9 = f->r9, m->r8 = f->r8, m->r10 = f->r10;
     m->rdx = f->rdx, m->rsi = f->rsi, m->rdi = f->rdi;
     m->rsp = frame_rsp(f);
-    m->rip = frame_resume(f);
+    /* What the handler and unwinders see is the site, as natively: after the call, or at it when it is to be made
+     * again. Where the program really goes on (perhaps a stub) sigreturn_prepare puts in its place. */
+    uint64_t site_end = *(uint64_t *)((char *)f + FRAME_SITE_END);
+    m->rip = site_end;
+    m->reserved[RESERVED_TARGET] = frame_resume(f);
     m->rcx = m->rip;
     m->rax = (uint64_t)ret;
     __asm__ volatile("pushfq; popq %0" : "=r"(m->eflags));
@@ -596,11 +617,13 @@ long hook_exit_slow(struct frame *f, long ret)
     m->csgsfs = 0x33ull | 0x2bull << 48;
     if (interrupted) {
         if (ret == -ERESTARTSYS - 1 || (ret == -ERESTARTSYS && (a.flags & SA_RESTART))) {
-            m->rip = frame_restart(f);
+            m->rip = site_end - 2;
+            m->reserved[RESERVED_TARGET] = frame_restart(f);
             m->rax = f->nr;
         } else
             m->rax = (uint64_t)-EINTR;
     }
+    m->reserved[RESERVED_SHOWN] = m->rip;
     enter_handler(u, sig, &info, &a, &r);
 }
 
@@ -610,6 +633,8 @@ void sigreturn_prepare(struct ucontext *uc)
 {
     struct uthread *u = uthread_self();
     store_relaxed(&u->sigmask, uc->sigmask & ~UNBLOCKABLE);
+    if (uc->mc.reserved[RESERVED_SHOWN] && uc->mc.rip == uc->mc.reserved[RESERVED_SHOWN])
+        uc->mc.rip = uc->mc.reserved[RESERVED_TARGET]; /* unless the handler sent it elsewhere */
     struct worker *w = worker_self();
     uc->sigmask = worker_mask;
     uc->stack.sp = (uint64_t)w->sigstack;
@@ -796,13 +821,23 @@ static void on_foreign(int sig, struct info *info, struct ucontext *uc)
 
 /* ---- sigd ---- */
 
+/* To the user thread tid, if it lives. Any kernel thread. */
+static void to_thread_any(int tid, int sig, const struct info *info)
+{
+    lock_take(&uthreads_lock);
+    struct uthread *u = uthread_by_tid(tid);
+    lock_drop(&uthreads_lock);
+    if (u && !u->exiting)
+        signal_post_thread(u, sig, info);
+}
+
 static int sigd_main(void *arg)
 {
     (void)arg;
     sigd_tid = (int32_t)sys0(__NR_gettid);
     signal_mask_native(~0ull);
     for (;;) {
-        uint64_t set = ~(SIG(32) | SIG(33) | load_relaxed(&signalfd_mask));
+        uint64_t set = ~(SIG(POKE_SIGNAL) | load_relaxed(&signalfd_mask));
         struct info info;
         struct timespec64 second = {1, 0};
         long r = sys4(__NR_rt_sigtimedwait, P(&set), P(&info), load_relaxed(&signalfd_mask) ? P(&second) : 0, 8);
@@ -814,7 +849,11 @@ static int sigd_main(void *arg)
             stats_dump();
             continue;
         }
-        post_process(&info);
+        int tid = info.code == -2 /* SI_TIMER */ ? timer_owner(info.pid) : 0;
+        if (tid)
+            to_thread_any(tid, (int)r, &info);
+        else
+            post_process(&info);
     }
     return 0;
 }
@@ -1137,7 +1176,8 @@ long emul_signalfd(struct frame *f)
     return sys_intr(f);
 }
 
-/* A timer's thread is a user thread; the kernel can signal the process only, which is who most name anyway. */
+/* SIGEV_THREAD_ID names a user thread. The kernel is told to signal the process; sigd finds by the timer's id
+ * whom it was for. Ids are not used again soon, so an entry is simply overwritten in time. */
 long emul_timer_create(struct frame *f)
 {
     struct {
@@ -1145,12 +1185,21 @@ long emul_timer_create(struct frame *f)
         int32_t signo, notify, tid, pad;
         char rest[40];
     } ev;
+    int32_t id, tid;
     if (!f->rsi || uaccess_copy(&ev, (void *)f->rsi, sizeof ev) || ev.notify != 4 || !ours(ev.tid))
         return sys_intr(f);
+    tid = ev.tid;
     ev.notify = 0; /* SIGEV_SIGNAL */
     struct frame g = *f;
     g.rsi = (uint64_t)&ev;
-    return sys_intr(&g);
+    long r = sys_intr(&g);
+    if (r == 0 && !uaccess_copy(&id, (void *)f->rdx, sizeof id)) {
+        lock_take(&sig_lock);
+        timer_owners[(uint32_t)id % TIMER_OWNERS].id = id;
+        timer_owners[(uint32_t)id % TIMER_OWNERS].tid = tid;
+        lock_drop(&sig_lock);
+    }
+    return r;
 }
 
 /* setuid and its family on every kernel thread. TODO(issue 4): on workers too, not the caller's alone. */
@@ -1183,9 +1232,8 @@ void emul_worker_init(struct worker *w)
     sys2(__NR_prctl, 29 /* PR_SET_TIMERSLACK */, 1);
 }
 
-int signal_activate(struct uthread *u)
+int signal_activate(struct uthread *u, uint64_t mask)
 {
-    uint64_t mask = 0;
     struct {
         uint64_t sp;
         int32_t flags, pad;
@@ -1213,7 +1261,7 @@ int signal_activate(struct uthread *u)
         u->altstack.size = ss.size;
         u->altstack.flags = ss.flags & (int32_t)0x80000000;
     }
-    sys4(__NR_rt_sigprocmask, 2, P(&worker_mask), P(&mask), 8);
+    sys4(__NR_rt_sigprocmask, 2, P(&worker_mask), 0, 8);
     u->sigmask = mask;
     emul_worker_init(&sched.workers[0]);
     long r = helper_start(sigd_main, NULL, 64 * 1024);

@@ -339,7 +339,7 @@ static uint64_t vec_setup(void)
     return size + 64;
 }
 
-int thread_activate(void)
+int thread_activate(uint64_t mask)
 {
     int r = uthreads_init(vec_setup());
     if (r)
@@ -368,5 +368,5 @@ int thread_activate(void)
     store_relaxed(&u->pub->state, UTHREAD_RUNNING);
     store_relaxed(&u->pub->worker, 0);
     store_relaxed(&u->pub->since, tsc_now());
-    return signal_activate(u);
+    return signal_activate(u, mask);
 }

@@ -80,6 +80,8 @@ struct uthread {
     uint8_t in_create;        /* inside pthread_create: stacks come from the slab */
     uint8_t retaken;
     uint8_t exiting;
+    uint8_t futex_again;  /* waits in a row on futex_last with no wake-up made between */
+    uint32_t *futex_last;
 
     /* owner only */
     uint64_t sigmask cacheline; /* written by the owner, read by any under sig.lock's rules */

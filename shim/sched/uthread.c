@@ -63,7 +63,8 @@ struct uthread *uthread_alloc(void)
     u->attn = 0;
     u->worker = NULL;
     u->ready_tsc = 0;
-    u->wake_soon = u->in_create = u->retaken = u->exiting = 0;
+    u->wake_soon = u->in_create = u->retaken = u->exiting = u->futex_again = 0;
+    u->futex_last = NULL;
     u->ctid = NULL;
     u->robust = NULL;
     u->altstack.sp = u->altstack.size = 0;
