@@ -88,7 +88,8 @@ static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op 
     }
     for (;;) {
         uint32_t edges = fd_edges(rec, DIR_IN);
-        if (!(may_drain && load_relaxed(&rec->drained) == edges + 1)) {
+        /* Not for who does not block: EAGAIN must be the kernel's word. */
+        if (!(may_drain && load_relaxed(&rec->drained) == edges + 1 && !fd_nonblock(rec, fd))) {
             r = try_recv(f, op, flags);
             if (all && r > 0 && done + (uint64_t)r < want) {
                 done += (uint64_t)r;

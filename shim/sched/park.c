@@ -35,7 +35,11 @@ bool wait_claim_or_mark(struct uthread *u, uint64_t seq, enum wake why)
 {
     if (wait_claim(u, seq, why))
         return true;
-    store_seq(&u->wait_missed, seq); /* full barrier; pairs with (1) */
+    /* Full barrier; pairs with (1). Only upwards: a late marker of an earlier wait must not hide this one. */
+    uint64_t was = load_relaxed(&u->wait_missed);
+    while (was < seq && !cas(&u->wait_missed, was, seq))
+        was = load_relaxed(&u->wait_missed);
+    fence_full();
     return wait_claim(u, seq, why);
 }
 
