@@ -171,7 +171,7 @@ int sysmon_main(void *arg)
         } else
             idle_since = 0;
 
-        if (did || work) {
+        if (did) {
             delay = MIN_DELAY_NS;
             idle = 0;
         } else if (++idle > 50) {

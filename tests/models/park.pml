@@ -1,0 +1,235 @@
+/* Parking and readying: shim/sched/park.c; fd_wait, poll_wait, fd_event of shim/emul/fd.c; uthread_poke.
+ *
+ * One user thread makes three waits on two descriptor records: each of the kind of fd_wait (one record, its lock held from the
+ * compare until commit), or of poll_wait (linked to a set of records before the wait opens). Each record has one
+ * edge to come; there is one signal, and a timer that may fire whenever it is armed. Steps are shared accesses; a store
+ * that is not followed by a barrier before the load that matters is written as a variant.
+ *
+ * Checked: nobody readies what is not saved (assert in `ready`); at most one ready per park (likewise); when everything
+ * has stopped, the user thread is not parked over an edge that came after it looked, nor over a signal.
+ *
+ * Variants that must be found faulty:
+ *   BUG_OPEN_EARLY       wait_open opens the wait at once: readied while still running
+ *   BUG_ATTN_EARLY       park_g0 looks at attn before the wait is open (no barrier (1))
+ *   BUG_ATTN_LATE        uthread_poke looks at the wait before attn is seen (no barrier (2))
+ *   BUG_NO_SECOND_CLAIM  wait_claim_or_mark does not try again after the mark
+ *   BUG_NO_COMMIT_LOOK   poll_commit does not look at the mark
+ *   BUG_MARK_OVERWRITES  a mark for an older wait may replace that of a newer one
+ *   BUG_NO_COMPARE       edges are not compared under the record's lock before linking
+ */
+#define PREP 1
+#define OPEN 2
+#define DONE 3
+#define NREC 2
+#define NWAIT 3
+
+byte seq, wstate;     /* waitw: one word */
+byte missed;          /* wait_missed */
+bit attn;
+bit saved, runnable;  /* ghosts */
+byte timer_seq;       /* armed for; 0: not */
+bit lck[NREC], linked[NREC], waiter_poll[NREC];
+byte waiter_seq[NREC];
+byte edges[NREC], seen[NREC];
+bit watching[NREC];
+bit parked;
+
+#define LOCK(r)   atomic { !lck[r] -> lck[r] = 1 }
+#define UNLOCK(r) lck[r] = 0
+
+inline ready() {
+    atomic {
+        assert(saved && !runnable);
+        runnable = 1
+    }
+}
+inline claim(s, ok) { atomic { if :: wstate == OPEN && seq == s -> wstate = DONE; ok = 1 :: else -> ok = 0 fi } }
+
+inline withdraw(r) {
+    if
+    :: linked[r] -> LOCK(r); linked[r] = 0; UNLOCK(r)
+    :: else
+    fi
+}
+
+proctype uthread()
+{
+    bit set0, set1, ok, poll, again;
+
+next:
+    atomic {
+        set0 = 0; set1 = 0; ok = 0; poll = 0; again = 0;
+        if :: seq == NWAIT -> goto out :: else fi;
+        if
+        :: set0 = 1
+        :: set1 = 1
+        :: set0 = 1; poll = 1
+        :: set1 = 1; poll = 1
+        :: set0 = 1; set1 = 1; poll = 1
+        fi
+    }
+    /* sample, then try the call: nothing there */
+    if :: set0 -> seen[0] = edges[0] :: else fi;
+    if :: set1 -> seen[1] = edges[1] :: else fi;
+    atomic { watching[0] = set0; watching[1] = set1 }
+
+    if
+    :: !poll && set0 -> LOCK(0); if :: edges[0] != seen[0] -> UNLOCK(0); goto back :: else fi
+    :: !poll && set1 -> LOCK(1); if :: edges[1] != seen[1] -> UNLOCK(1); goto back :: else fi
+    :: else
+    fi;
+#ifdef BUG_OPEN_EARLY
+    atomic { seq++; wstate = OPEN; saved = 0 }
+#else
+    atomic { seq++; wstate = PREP; saved = 0 }
+#endif
+    if
+    :: !poll ->
+        if
+        :: set0 -> atomic { linked[0] = 1; waiter_seq[0] = seq; waiter_poll[0] = 0 }
+        :: else -> atomic { linked[1] = 1; waiter_seq[1] = seq; waiter_poll[1] = 0 }
+        fi
+    :: else ->
+        if
+        :: set0 -> LOCK(0);
+#ifndef BUG_NO_COMPARE
+            again = (edges[0] != seen[0]);
+#endif
+            if :: !again -> atomic { linked[0] = 1; waiter_seq[0] = seq; waiter_poll[0] = 1 } :: else fi;
+            UNLOCK(0)
+        :: else
+        fi;
+        if
+        :: set1 && !again -> LOCK(1);
+#ifndef BUG_NO_COMPARE
+            again = (edges[1] != seen[1]);
+#endif
+            if :: !again -> atomic { linked[1] = 1; waiter_seq[1] = seq; waiter_poll[1] = 1 } :: else fi;
+            UNLOCK(1)
+        :: else
+        fi;
+        if :: again -> goto awake :: else fi
+    fi;
+    /* park: ctx_park, then park_g0 on the scheduler stack */
+    atomic { saved = 1; parked = 1 }
+#ifdef BUG_ATTN_EARLY
+    again = attn;
+#endif
+    wstate = OPEN; /* xchg: barrier (1) */
+    if :: timer_seq = seq :: skip fi;
+    if /* commit */
+    :: !poll && set0 -> UNLOCK(0)
+    :: !poll && set1 -> UNLOCK(1)
+    :: poll ->
+#ifndef BUG_NO_COMMIT_LOOK
+        if
+        :: missed == seq -> claim(seq, ok); if :: ok -> ready(); ok = 0 :: else fi
+        :: else
+        fi
+#endif
+        skip
+    fi;
+#ifndef BUG_ATTN_EARLY
+    again = attn;
+#endif
+    if
+    :: again -> claim(seq, ok); if :: ok -> ready(); ok = 0 :: else fi
+    :: else
+    fi;
+end_parked:
+    atomic { runnable -> runnable = 0; saved = 0; parked = 0 }
+    timer_seq = 0;
+awake:
+    withdraw(0);
+    withdraw(1);
+back: /* the way out of the hook: signals */
+    atomic { watching[0] = 0; watching[1] = 0 }
+    attn = 0;
+    goto next;
+out:
+    skip
+}
+
+/* fd_event: an edge of record r */
+proctype edge(byte r)
+{
+    bit ok;
+    byte s, m;
+    LOCK(r);
+    edges[r]++;
+    if
+    :: linked[r] ->
+        s = waiter_seq[r];
+        linked[r] = 0;
+        claim(s, ok);
+        if
+        :: !ok && waiter_poll[r] ->
+#ifdef BUG_MARK_OVERWRITES
+            missed = s;
+#else
+            atomic { if :: missed < s -> missed = s :: else fi } /* the greatest wins */
+#endif
+#ifndef BUG_NO_SECOND_CLAIM
+            claim(s, ok)
+#endif
+        :: else
+        fi
+    :: else
+    fi;
+    UNLOCK(r);
+    if :: ok -> ready() :: else fi
+}
+
+/* uthread_poke */
+proctype signal()
+{
+    bit ok;
+    byte s, st;
+#ifndef BUG_ATTN_LATE
+    attn = 1; /* RMW: barrier (2) */
+#endif
+    atomic { s = seq; st = wstate }
+#ifdef BUG_ATTN_LATE
+    attn = 1;
+#endif
+    if
+    :: st == OPEN -> claim(s, ok); if :: ok -> ready() :: else fi
+    :: else /* it runs, and every way out of a hook looks at attn */
+    fi
+}
+
+/* timers_run, of whatever worker */
+proctype timer()
+{
+    bit ok;
+    byte s;
+end:
+    do
+    :: atomic { timer_seq != 0 -> s = timer_seq; timer_seq = 0 }
+        claim(s, ok);
+        if :: ok -> ready() :: else fi
+    :: break
+    od
+}
+
+active proctype watcher()
+{
+end:
+    do
+    :: timeout ->
+        assert(!(parked && attn));
+        assert(!(parked && watching[0] && edges[0] != seen[0]));
+        assert(!(parked && watching[1] && edges[1] != seen[1]));
+        break
+    od
+}
+
+init {
+    atomic {
+        run uthread();
+        run edge(0);
+        run edge(1);
+        run signal();
+        run timer()
+    }
+}
