@@ -453,12 +453,6 @@ struct pollfd64 {
     int16_t events, revents;
 };
 
-static void poll_commit(struct uthread *u, void *arg)
-{
-    if (load_acquire(&u->wait_missed) == (uint64_t)arg && wait_claim(u, (uint64_t)arg, WAKE_EVENT))
-        sched_ready(u);
-}
-
 /* Wait until one of fds may have something. In hook state. -EOPNOTSUPP: cannot be done here. */
 static long poll_wait(struct pollfd64 *fds, uint32_t n, int64_t deadline)
 {
@@ -491,7 +485,7 @@ static long poll_wait(struct pollfd64 *fds, uint32_t n, int64_t deadline)
         if (deadline <= now_ns())
             return 0;
         /* Link everywhere. The wait opens only on g0; who finds us before that marks the wait as missed
-         * (wait_claim_or_mark), and poll_commit sees the mark. */
+         * (wait_claim_or_mark), and park sees the mark. */
         uint64_t seq = wait_open(u);
         bool again = false, refused = false;
         for (uint32_t i = 0; i < n && !again && !refused; i++) {
@@ -513,7 +507,7 @@ static long poll_wait(struct pollfd64 *fds, uint32_t n, int64_t deadline)
         if (!again && !refused) {
             COUNT(park_poll);
             __atomic_fetch_add(&sched.npollwait, 1, __ATOMIC_RELAXED);
-            why = park(WAIT_POLL, n == 1 ? (uint64_t)fds[0].fd : n, deadline, poll_commit, (void *)seq);
+            why = park(WAIT_POLL, n == 1 ? (uint64_t)fds[0].fd : n, deadline, NULL, NULL);
             __atomic_fetch_sub(&sched.npollwait, 1, __ATOMIC_RELAXED);
         }
         for (uint32_t i = 0; i < n; i++)

@@ -473,12 +473,6 @@ struct waitv {
     uint32_t flags, reserved;
 };
 
-static void waitv_commit(struct uthread *u, void *arg)
-{
-    if (load_acquire(&u->wait_missed) == (uint64_t)arg && wait_claim(u, (uint64_t)arg, WAKE_EVENT))
-        sched_ready(u);
-}
-
 /* In hook state; w has room for n. */
 static long waitv_wait(const struct waitv *v, struct futex_waiter *w, uint32_t n, int64_t deadline)
 {
@@ -503,7 +497,7 @@ static long waitv_wait(const struct waitv *v, struct futex_waiter *w, uint32_t n
     enum wake why = WAKE_NONE;
     if (!r) {
         COUNT(park_futex);
-        why = park(WAIT_FUTEX, v[0].addr, deadline, waitv_commit, (void *)seq);
+        why = park(WAIT_FUTEX, v[0].addr, deadline, NULL, NULL);
         r = outcome(why, deadline);
         if (why == WAKE_SIGNAL)
             r = -ERESTARTNOHAND;

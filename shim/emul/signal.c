@@ -308,16 +308,17 @@ static void post_process(const struct info *info)
         drop_pending(&process, SIG(SIGTSTP) | SIG(SIGTTIN) | SIG(SIGTTOU));
     if (!waiter_take(sig, info, &waiter)) {
         uint64_t handler = actions[sig].handler;
-        target = choose(sig);
         bool ignored = handler == SIG_IGN || (handler == SIG_DFL && default_ignored(sig));
-        if (ignored && target)
-            target = NULL;
-        else if (handler == SIG_DFL && target) {
-            dfl = true;
-            target = NULL;
-        } else {
-            enqueue(&process, info);
+        /* Pending first, then the look at masks: who unblocks stores his mask, then looks at what is pending
+         * (recheck). One of the two sees the other. */
+        enqueue(&process, info);
+        hint();
+        target = choose(sig);
+        if (target && (ignored || handler == SIG_DFL)) {
+            drop_pending(&process, SIG(sig));
             hint();
+            dfl = !ignored;
+            target = NULL;
         }
     }
     lock_drop(&sig_lock);
@@ -346,10 +347,12 @@ void signal_post_thread(struct uthread *u, int sig, const void *pinfo)
         }
     if (!waiter) {
         uint64_t handler = actions[sig].handler;
-        bool blocked = load_relaxed(&u->sigmask) & SIG(sig);
-        if (blocked || !(handler == SIG_IGN || (handler == SIG_DFL && default_ignored(sig)))) {
-            enqueue(&u->sig, info);
-            poke = !blocked;
+        enqueue(&u->sig, info); /* then look at the mask: see post_process */
+        fence_full();
+        poke = !(load_relaxed(&u->sigmask) & SIG(sig));
+        if (poke && (handler == SIG_IGN || (handler == SIG_DFL && default_ignored(sig)))) {
+            drop_pending(&u->sig, SIG(sig));
+            poke = false;
         }
     }
     lock_drop(&sig_lock);
@@ -376,6 +379,7 @@ void signal_raise_self(int sig)
     signal_post_thread(uthread_self(), sig, &i);
 }
 
+/* After u's mask was stored (with a full barrier): is something pending that it lets through? */
 static void recheck(struct uthread *u)
 {
     uint64_t open = ~load_relaxed(&u->sigmask);
@@ -587,7 +591,7 @@ long hook_exit_slow(struct frame *f, long ret)
     if (!sig) {
         if (u->sigmask_restore) { /* sigsuspend, ppoll whose signal went elsewhere */
             u->sigmask_restore = false;
-            store_relaxed(&u->sigmask, u->sigmask_saved);
+            store_seq(&u->sigmask, u->sigmask_saved);
             recheck(u);
         }
         if (!interrupted)
@@ -632,7 +636,7 @@ void sigreturn_prepare(struct ucontext *uc);
 void sigreturn_prepare(struct ucontext *uc)
 {
     struct uthread *u = uthread_self();
-    store_relaxed(&u->sigmask, uc->sigmask & ~UNBLOCKABLE);
+    store_seq(&u->sigmask, uc->sigmask & ~UNBLOCKABLE);
     if (uc->mc.reserved[RESERVED_SHOWN] && uc->mc.rip == uc->mc.reserved[RESERVED_SHOWN])
         uc->mc.rip = uc->mc.reserved[RESERVED_TARGET]; /* unless the handler sent it elsewhere */
     struct worker *w = worker_self();

@@ -6,11 +6,12 @@
  *   park_g0   [g0]        (seq, OPEN)         xchg: full barrier (1)
  *   wait_claim [any]      (seq, why)          CAS from OPEN: the winner owns u and readies it
  *
- * Wakers other than timers and signals find u only in a structure (futex bucket, descriptor
- * record) whose lock the hook took before wait_open's structure was changed and which `commit` drops on
- * g0, after (1): they cannot come too early. The timer is armed on g0 after (1). A signal sets attn
- * (RMW: full barrier (2)), then tries to claim; if it finds PREPARING it leaves, and park_g0, having
- * passed (1), sees attn: (1) and (2) are the two barriers of the store/load pair.
+ * Most wakers find u only in a structure (futex bucket, descriptor record) whose lock the hook took before
+ * it was put there and which `commit` drops on g0, after (1): they cannot come too early. The others can, and
+ * leave a mark: the timer (armed on g0 just before (1): not after, since then a signal could already have set u
+ * running, to arm its timer anew elsewhere) and waits on several things (poll, futex_waitv) write
+ * wait_missed (full barrier) and try again; a signal sets attn (RMW: full barrier (2)) and tries to claim.
+ * park_g0, having passed (1), looks at both marks: store/load against store/load, one sees the other.
  *
  * From the moment that (1) is done u may run elsewhere: after it park_g0 touches neither u's
  * stack nor anything but the commit's argument, and u->attn, whose memory stays.
@@ -50,11 +51,14 @@ static void park_g0(struct uthread *u)
     int64_t deadline = w->commit_deadline;
     void (*commit)(struct uthread *, void *) = w->commit;
     w->cur = NULL;
-    xchg(&u->waitw, seq << WAITW_SHIFT | WAITW_OPEN); /* barrier (1) */
     if (deadline != INT64_MAX)
         timer_arm(w->proc, &u->timer, u, seq, deadline);
+    xchg(&u->waitw, seq << WAITW_SHIFT | WAITW_OPEN); /* barrier (1) */
     if (commit)
         commit(u, w->commit_arg);
+    if (unlikely(load_acquire(&u->wait_missed) == seq) &&
+        wait_claim(u, seq, deadline != INT64_MAX && now_ns() >= deadline ? WAKE_TIMEOUT : WAKE_EVENT))
+        sched_ready(u);
     if (unlikely(load_relaxed(&u->attn) & ATTN_SIGNAL) && wait_claim(u, seq, WAKE_SIGNAL))
         sched_ready(u);
     schedule();

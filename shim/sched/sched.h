@@ -301,7 +301,7 @@ uint64_t wait_open(struct uthread *u);
 bool wait_claim(struct uthread *u, uint64_t seq, enum wake why);
 
 /* For wakers that may come before the wait is open (without the lock that commit drops): the wait is
- * marked as missed, which its commit must look at. */
+ * marked as missed, and park claims it itself: for WAKE_TIMEOUT when its deadline has passed, else WAKE_EVENT. */
 bool wait_claim_or_mark(struct uthread *u, uint64_t seq, enum wake why);
 
 /* Park the current user thread, whose wait was opened, until claimed and readied. `commit` runs

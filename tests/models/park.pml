@@ -1,6 +1,6 @@
 /* Parking and readying: shim/sched/park.c; fd_wait, poll_wait, fd_event of shim/emul/fd.c; uthread_poke.
  *
- * One user thread makes three waits on two descriptor records: each of the kind of fd_wait (one record, its lock held from the
+ * One user thread makes two waits on two descriptor records: each of the kind of fd_wait (one record, its lock held from the
  * compare until commit), or of poll_wait (linked to a set of records before the wait opens). Each record has one
  * edge to come; there is one signal, and a timer that may fire whenever it is armed. Steps are shared accesses; a store
  * that is not followed by a barrier before the load that matters is written as a variant.
@@ -21,7 +21,7 @@
 #define OPEN 2
 #define DONE 3
 #define NREC 2
-#define NWAIT 3
+#define NWAIT 2
 
 byte seq, wstate;     /* waitw: one word */
 byte missed;          /* wait_missed */

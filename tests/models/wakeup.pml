@@ -14,7 +14,7 @@
  *   BUG_TAIL_LAGS     ready_local looks for idle procs while its store of the ring's tail is still in the store buffer
  *   BUG_NO_RECHECK    a worker does not look once more after it gave its proc back
  *   BUG_GIVES_UP      (ROLE_OUTSIDE) sched_wake_one finds no idle proc any more, takes nspinning back, and does not look again
- *   BUG_NO_CHAIN      the last spinner that finds work makes no other spin
+ *   BUG_NO_CHAIN      (ROLE_OUTSIDE, HOGS: what is found computes until all have begun) the last spinner that finds work makes no other spin
  *   BUG_NEXT_ALONE    the exception: a user thread alone in `next` beside one that computes, without sysmon. By design:
  *                     NEXT_ALONE with SYSMON must pass.
  */
@@ -201,7 +201,11 @@ found:
         t = 0
     :: else
     fi;
-    atomic { done++; goto schedule }
+    done++;
+#ifdef HOGS
+    (done == WORK); /* computes until all have begun */
+#endif
+    goto schedule
 }
 
 proctype submitter()

@@ -256,8 +256,8 @@ frame_jump:
 frame_jump_end:
         .size   frame_jump, . - frame_jump
 
-/* long sys_intr(struct frame *f): the call in f, made natively; -EINTR at once when a signal waits
- * for the user thread (attn & 1). A poke that lands in [sys_intr_look, sys_intr_syscall] moves the
+/* long sys_intr(struct frame *f): the call in f, made natively; -ERESTARTNOINTR at once when a signal waits
+ * for the user thread (attn & 1): as if it had come just before the call. A poke that lands in [sys_intr_look, sys_intr_syscall] moves the
  * PC to sys_intr_abort: between the look and the kernel nothing is lost. */
         .globl  sys_intr
         .hidden sys_intr
@@ -286,7 +286,7 @@ sys_intr_syscall:
         .globl  sys_intr_abort
         .hidden sys_intr_abort
 sys_intr_abort:
-        movq    $-4, %rax
+        movq    $-513, %rax                 /* ERESTARTNOINTR: not begun; after the handler, anew */
         ret
         .cfi_endproc
         .size   sys_intr, . - sys_intr

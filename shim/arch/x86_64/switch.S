@@ -244,6 +244,7 @@ thread_clone:
         ret
 1:      .cfi_undefined rip
         xorl    %ebp, %ebp
+        wrgsbase %rbp                       /* the creator's worker is not ours: a helper is none */
         popq    %rax
         popq    %rdi
         call    *%rax
