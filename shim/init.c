@@ -319,6 +319,7 @@ static int activate_masked(uint64_t mask)
             return -1;
         }
     }
+    int64_t scanned = clock_ns(1), built;
     if ((r = stats_init((uint32_t)options.procs, (uint32_t)options.max_workers + 1, UTHREADS_MAX)) < 0)
         step = "statistics";
     if (!r)
@@ -332,6 +333,7 @@ static int activate_masked(uint64_t mask)
     }
     if (!r && (r = fd_activate()) < 0)
         step = "poller";
+    built = clock_ns(1);
     if (!r && plan) {
         if ((r = intercept_apply(plan, &rep)) < 0)
             step = "patching";
@@ -361,6 +363,8 @@ static int activate_masked(uint64_t mask)
     stats->activated_ns = (uint64_t)end;
     stats->activation_ns = (uint64_t)(end - start);
     stats->state = STATS_ACTIVE;
+    report(LOG_DEBUG, "activation: sites %ld us, tables %ld us, patching and thread 1 %ld us", (scanned - start) / 1000,
+           (built - scanned) / 1000, (end - built) / 1000);
     report(LOG_INFO, "active: %d procs, %u of %u sites in %u objects, %ld us%s%s", options.procs, rep.patched, rep.sites,
            rep.objects, (long)(end - start) / 1000, rep.reason[0] ? "; native: " : "", rep.reason);
     return 0;

@@ -36,6 +36,8 @@ static void add_user(struct page_directories *d, uid_t uid)
 
     snprintf(path, sizeof path, "/run/user/%u/handoff", (unsigned)uid);
     add_directory(d, path);
+    snprintf(path, sizeof path, "/dev/shm/handoff-%u", (unsigned)uid);
+    add_directory(d, path);
     snprintf(path, sizeof path, "/tmp/handoff-%u", (unsigned)uid);
     add_directory(d, path);
 }
@@ -59,16 +61,13 @@ void page_list_directories(struct page_directories *d)
     add_own(d);
     if (geteuid())
         return;
-    if (!glob("/tmp/handoff-*", 0, NULL, &g)) {
-        for (size_t i = 0; i < g.gl_pathc; i++)
-            add_directory(d, g.gl_pathv[i]);
-        globfree(&g);
-    }
-    if (!glob("/run/user/*/handoff", 0, NULL, &g)) {
-        for (size_t i = 0; i < g.gl_pathc; i++)
-            add_directory(d, g.gl_pathv[i]);
-        globfree(&g);
-    }
+    static const char *const everywhere[] = {"/dev/shm/handoff-*", "/tmp/handoff-*", "/run/user/*/handoff"};
+    for (size_t k = 0; k < sizeof everywhere / sizeof everywhere[0]; k++)
+        if (!glob(everywhere[k], 0, NULL, &g)) {
+            for (size_t i = 0; i < g.gl_pathc; i++)
+                add_directory(d, g.gl_pathv[i]);
+            globfree(&g);
+        }
 }
 
 /* $XDG_RUNTIME_DIR as process `p` was started with. */

@@ -8,8 +8,8 @@
 #define O_NONBLOCK 04000
 #endif
 
-enum { FDS_MAX = 1 << 20 };
-static struct fdrec *recs;
+struct fdrec *fd_recs;
+#define recs fd_recs
 
 int fd_activate(void)
 {

@@ -38,7 +38,9 @@ struct fdrec {
     uint32_t drained;             /* edges_in + 1 when a read last came short; 0: not known */
     struct fdwaiter *head, *tail; /* under lock */
 } cacheline;
-_Static_assert(sizeof(struct fdrec) == 64, "one cache line");
+_Static_assert(sizeof(struct fdrec) == 64, "one cache line; entry.S shifts by 6");
+_Static_assert(offsetof(struct fdrec, type) == FDREC_TYPE && FD_FILE == FD_FILE_TYPE, "entry.S");
+extern struct fdrec *fd_recs; /* [FDS_MAX] */
 
 /* NULL: a number we keep no record of. */
 struct fdrec *fd_rec(int fd);

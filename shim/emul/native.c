@@ -79,6 +79,20 @@ long native_sys(struct frame *f)
     return settle(f, r);
 }
 
+/* entry.S: after a fast native call that did not end simply. */
+long fast_settle(struct frame *f, long r);
+long fast_settle(struct frame *f, long r)
+{
+    struct worker *w = worker_self();
+    f->nr = load_relaxed(&w->sysno1) - 1;
+    store_relaxed(&w->sysno1, 0u);
+    if (load_relaxed(&w->claim) != CLAIM_HELD) {
+        hook_enter();
+        hook_exit();
+    }
+    return settle(f, r);
+}
+
 long native_block_in_hook(struct frame *f)
 {
     struct uthread *u = uthread_self();

@@ -108,6 +108,7 @@ static struct {
 
 void handler_restorer(void);
 extern char exit_check[], exit_rsp[], exit_ret[], exit_end[], pass_check[], pass_end[];
+extern char fast_look[], fast_syscall[], fast_check[], fast_jump[];
 extern char sys_intr_look[], sys_intr_syscall[], sys_intr_abort[], restorer_check[], restorer_end[];
 extern char uaccess_begin[], uaccess_end[], uaccess_fault[];
 extern char shim_text_begin[] __asm__("__ehdr_start"), shim_text_end[] __asm__("etext");
@@ -709,6 +710,18 @@ static bool settle_pc(struct mcontext *m)
     if (pc >= sys_intr_look && pc <= sys_intr_syscall) {
         m->rip = (uint64_t)sys_intr_abort;
         return false;
+    }
+    if (pc >= fast_look && pc <= fast_syscall) {
+        m->rip = (uint64_t)fast_look;
+        return false;
+    }
+    if (pc >= fast_check && pc < fast_jump) {
+        m->rip = (uint64_t)fast_check;
+        return false;
+    }
+    if (pc == fast_jump) {
+        m->rip = m->rcx;
+        return true;
     }
     if (pc >= pass_check && pc < pass_end) {
         m->rip = (uint64_t)pass_check;

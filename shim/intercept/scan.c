@@ -434,6 +434,26 @@ static int find_candidates(struct scan *scan)
     return 0;
 }
 
+/* A site that needs no look at its function: `mov $nr, %eax` stands straight before it, the caller does not want nr,
+ * and nothing that could be a branch leads to the syscall itself (which might bring another number). Bytes
+ * are taken for branches wherever they look like one, so this says no too often, never too rarely. */
+static bool plainly_native(const struct scan *scan, uintptr_t at)
+{
+    const struct intercept_config *config = scan->config;
+    int32_t nr;
+    if (!config->want || at < scan->object.text_start + 160 || at + 160 > scan->object.text_end ||
+        *(const uint8_t *)(at - 5) != 0xb8 || object_is_target(&scan->object, at))
+        return false;
+    memcpy(&nr, (const void *)(at - 4), 4);
+    if (nr < 0 || config->want(nr, scan->name, config->want_context) != INTERCEPT_NATIVE)
+        return false;
+    for (const uint8_t *p = (const uint8_t *)at - 129; p < (const uint8_t *)at + 130; p++)
+        if (((p[0] & 0xf0) == 0x70 || p[0] == 0xeb || (p[0] & 0xfc) == 0xe0) &&
+            (uintptr_t)p + 2 + (uintptr_t)(intptr_t)(int8_t)p[1] == at)
+            return false;
+    return true;
+}
+
 static int plan_range(struct scan *scan, size_t first)
 {
     const struct intercept_site *sites = scan->plan->sites.data;
@@ -478,11 +498,19 @@ static void plan_object(struct scan *scan)
     if (scan->rc)
         return;
 
-    const uintptr_t *candidates = scan->candidates.data;
-    const size_t count = scan->candidates.count;
+    uintptr_t *candidates = scan->candidates.data;
+    size_t count = scan->candidates.count, kept = 0;
     for (size_t i = 0; i < count; i++)
         object_mark_near(object, candidates[i]);
     object_mark_rel32(object);
+    for (size_t i = 0; i < count; i++) {
+        if (plainly_native(scan, candidates[i])) {
+            scan->report->sites++;
+            scan->report->native++;
+        } else
+            candidates[kept++] = candidates[i];
+    }
+    count = scan->candidates.count = kept;
 
     for (size_t i = 0, last; i < count && !scan->rc; i = last) {
         last = i + 1;

@@ -1,7 +1,7 @@
 /* The statistics page: what a running process shows of itself, and the one thing that the shim
  * and the `handoff` command share.
  *
- * The file is $XDG_RUNTIME_DIR/handoff/PID (else /tmp/handoff-UID/PID), mode 0600 in a directory
+ * The file is $XDG_RUNTIME_DIR/handoff/PID (else /dev/shm/handoff-UID/PID, else /tmp/handoff-UID/PID), mode 0600 in a directory
  * of mode 0700, mapped shared by the process, its descriptor closed at once. It is sparse:
  * only what was used takes memory. The reader maps it read-only. The process removes it at
  * exit_group; after a crash it stays and a reader must check that PID lives and that

@@ -2,7 +2,7 @@
  *
  * One user thread makes two waits on two descriptor records: each of the kind of fd_wait (one record, its lock held from the
  * compare until commit), or of poll_wait (linked to a set of records before the wait opens). Each record has one
- * edge to come; there is one signal, and a timer that may fire whenever it is armed. Steps are shared accesses; a store
+ * edge to come; there is one signal, and a timer that may fire once it is armed. Steps are shared accesses; a store
  * that is not followed by a barrier before the load that matters is written as a variant.
  *
  * Checked: nobody readies what is not saved (assert in `ready`); at most one ready per park (likewise); when everything
@@ -13,7 +13,8 @@
  *   BUG_ATTN_EARLY       park_g0 looks at attn before the wait is open (no barrier (1))
  *   BUG_ATTN_LATE        uthread_poke looks at the wait before attn is seen (no barrier (2))
  *   BUG_NO_SECOND_CLAIM  wait_claim_or_mark does not try again after the mark
- *   BUG_NO_COMMIT_LOOK   poll_commit does not look at the mark
+ *   BUG_NO_COMMIT_LOOK   park_g0 does not look at the mark
+ *   BUG_TIMER_LATE       park_g0 arms the timer after the wait is open: a signal may have set the user thread running already
  *   BUG_MARK_OVERWRITES  a mark for an older wait may replace that of a newer one
  *   BUG_NO_COMPARE       edges are not compared under the record's lock before linking
  */
@@ -33,6 +34,7 @@ byte waiter_seq[NREC];
 byte edges[NREC], seen[NREC];
 bit watching[NREC];
 bit parked;
+byte go, by_lock;     /* from ctx_park to park_g0: which wait; 1 + the record whose lock commit drops */
 
 #define LOCK(r)   atomic { !lck[r] -> lck[r] = 1 }
 #define UNLOCK(r) lck[r] = 0
@@ -45,6 +47,25 @@ inline ready() {
 }
 inline claim(s, ok) { atomic { if :: wstate == OPEN && seq == s -> wstate = DONE; ok = 1 :: else -> ok = 0 fi } }
 
+inline arm_timer(w) { atomic { assert(timer_seq == 0); timer_seq = w } } /* timer_arm's invariant */
+
+/* wait_claim_or_mark */
+inline claim_or_mark(s, ok) {
+    claim(s, ok);
+    if
+    :: !ok ->
+#ifdef BUG_MARK_OVERWRITES
+        missed = s;
+#else
+        atomic { if :: missed < s -> missed = s :: else fi } /* only upwards */
+#endif
+#ifndef BUG_NO_SECOND_CLAIM
+        claim(s, ok)
+#endif
+    :: else
+    fi
+}
+
 inline withdraw(r) {
     if
     :: linked[r] -> LOCK(r); linked[r] = 0; UNLOCK(r)
@@ -54,11 +75,11 @@ inline withdraw(r) {
 
 proctype uthread()
 {
-    bit set0, set1, ok, poll, again;
+    bit set0, set1, poll, again;
 
 next:
     atomic {
-        set0 = 0; set1 = 0; ok = 0; poll = 0; again = 0;
+        set0 = 0; set1 = 0; poll = 0; again = 0;
         if :: seq == NWAIT -> goto out :: else fi;
         if
         :: set0 = 1
@@ -110,35 +131,10 @@ next:
         fi;
         if :: again -> goto awake :: else fi
     fi;
-    /* park: ctx_park, then park_g0 on the scheduler stack */
-    atomic { saved = 1; parked = 1 }
-#ifdef BUG_ATTN_EARLY
-    again = attn;
-#endif
-    wstate = OPEN; /* xchg: barrier (1) */
-    if :: timer_seq = seq :: skip fi;
-    if /* commit */
-    :: !poll && set0 -> UNLOCK(0)
-    :: !poll && set1 -> UNLOCK(1)
-    :: poll ->
-#ifndef BUG_NO_COMMIT_LOOK
-        if
-        :: missed == seq -> claim(seq, ok); if :: ok -> ready(); ok = 0 :: else fi
-        :: else
-        fi
-#endif
-        skip
-    fi;
-#ifndef BUG_ATTN_EARLY
-    again = attn;
-#endif
-    if
-    :: again -> claim(seq, ok); if :: ok -> ready(); ok = 0 :: else fi
-    :: else
-    fi;
+    atomic { parked = 1; saved = 1; go = seq; by_lock = (poll -> 0 : 1 + set1) } /* ctx_park: over to park_g0 */
 end_parked:
     atomic { runnable -> runnable = 0; saved = 0; parked = 0 }
-    timer_seq = 0;
+    timer_seq = 0; /* timer_disarm */
 awake:
     withdraw(0);
     withdraw(1);
@@ -150,29 +146,55 @@ out:
     skip
 }
 
+/* park_g0 of wait `s`, on that worker's scheduler stack: from the moment that the wait is open the user thread may run on. */
+proctype g0(byte s)
+{
+    bit ok, signalled;
+    byte drop;
+    atomic { go == s -> drop = by_lock; go = 0 }
+#ifndef BUG_TIMER_LATE
+    if :: arm_timer(s) :: skip fi;
+#endif
+#ifdef BUG_ATTN_EARLY
+    signalled = attn;
+#endif
+    wstate = OPEN; /* xchg: barrier (1) */
+#ifdef BUG_TIMER_LATE
+    if :: arm_timer(s) :: skip fi;
+#endif
+    if
+    :: drop > 0 -> UNLOCK(drop - 1) /* commit */
+    :: else
+    fi;
+#ifndef BUG_NO_COMMIT_LOOK
+    if
+    :: missed == s -> claim(s, ok); if :: ok -> ready(); ok = 0 :: else fi
+    :: else
+    fi;
+#endif
+#ifndef BUG_ATTN_EARLY
+    signalled = attn;
+#endif
+    if
+    :: signalled -> claim(s, ok); if :: ok -> ready() :: else fi
+    :: else
+    fi
+}
+
 /* fd_event: an edge of record r */
 proctype edge(byte r)
 {
     bit ok;
-    byte s, m;
+    byte s;
     LOCK(r);
     edges[r]++;
     if
     :: linked[r] ->
         s = waiter_seq[r];
         linked[r] = 0;
-        claim(s, ok);
         if
-        :: !ok && waiter_poll[r] ->
-#ifdef BUG_MARK_OVERWRITES
-            missed = s;
-#else
-            atomic { if :: missed < s -> missed = s :: else fi } /* the greatest wins */
-#endif
-#ifndef BUG_NO_SECOND_CLAIM
-            claim(s, ok)
-#endif
-        :: else
+        :: waiter_poll[r] -> claim_or_mark(s, ok)
+        :: else -> claim(s, ok)
         fi
     :: else
     fi;
@@ -204,12 +226,9 @@ proctype timer()
     bit ok;
     byte s;
 end:
-    do
-    :: atomic { timer_seq != 0 -> s = timer_seq; timer_seq = 0 }
-        claim(s, ok);
-        if :: ok -> ready() :: else fi
-    :: break
-    od
+    atomic { timer_seq != 0 -> s = timer_seq; timer_seq = 0 }
+    claim_or_mark(s, ok);
+    if :: ok -> ready() :: else fi
 }
 
 active proctype watcher()
@@ -227,6 +246,8 @@ end:
 init {
     atomic {
         run uthread();
+        run g0(1);
+        run g0(2);
         run edge(0);
         run edge(1);
         run signal();

@@ -54,7 +54,7 @@ end:
 #define STORE_CLAIM(v) atomic { sb ! A_CLAIM, v; claim_pending++; claim_last = v }
 #define CLAIM (claim_pending > 0 -> claim_last : mem[A_CLAIM])
 
-inline use(q)   { atomic { using[q]++; assert(using[q] == 1) } }
+inline use(q)   { atomic { assert(q != NONE); using[q]++; assert(using[q] == 1) } }
 inline unuse(q) { using[q]-- }
 
 proctype worker()

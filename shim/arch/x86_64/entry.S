@@ -20,6 +20,9 @@
         .hidden foreign_dispatch
         .hidden hook_exit_slow
         .hidden after_vfork
+        .hidden native_sys
+        .hidden fast_settle
+        .hidden fd_recs
         .hidden sched_active
         .text
 
@@ -48,7 +51,92 @@ handoff_entry:
         testq   %rcx, %rcx
         jz      .Lpass
 
+        /* Calls that are the kernel's own business: no C, and no call and return around the `syscall`, since
+         * on many CPUs the kernel leaves the return predictor empty and each `ret` after it then costs. */
+        leaq    native_sys(%rip), %r11
+        cmpq    %r11, %rcx
+        je      .Lfast
+        cmpq    $1, %rax                    /* read and write of regular files and their like */
+        ja      .Lemul
+        cmpl    $FDS_MAX, %edi
+        jae     .Lemul
+        movl    %edi, %r11d
+        shlq    $6, %r11
+        addq    fd_recs(%rip), %r11
+        cmpb    $FD_FILE_TYPE, FDREC_TYPE(%r11)
+        jne     .Lemul
+.Lfast:
+        leal    1(%rax), %ecx
+        incl    %gs:WORKER_SYSTICK
+        movl    %ecx, %gs:WORKER_SYSNO1
+        .globl  fast_look
+        .hidden fast_look
+fast_look:                                  /* a poke in [fast_look, fast_syscall] looks again */
+        movq    %gs:WORKER_CUR, %rcx
+        testl   $1, UTHREAD_ATTN(%rcx)
+        jne     .Lfast_not
+        .globl  fast_syscall
+        .hidden fast_syscall
+fast_syscall:
+        syscall
+        cmpq    $-4, %rax                   /* EINTR, EPIPE: not that simple */
+        je      .Lfast_slow
+        cmpq    $-32, %rax
+        je      .Lfast_slow
+        .globl  fast_check
+        .hidden fast_check
+fast_check:                                 /* a poke in [fast_check, fast_jump) comes back here */
+        movl    %gs:WORKER_CLAIM, %ecx
+        testl   %ecx, %ecx
+        jne     .Lfast_slow
+        movq    %gs:WORKER_CUR, %rcx
+        cmpl    $0, UTHREAD_ATTN(%rcx)
+        jne     .Lfast_slow
+        movl    $0, %gs:WORKER_SYSNO1
+        movq    (%rsp), %rcx
+        movq    STUB_RESUME_OFFSET(%rcx), %rcx
+        leaq    144(%rsp), %rsp
+        .cfi_def_cfa rsp, 0
+        .globl  fast_jump
+        .hidden fast_jump
+fast_jump:                                  /* rcx is where the program goes on: program code already */
+        jmp     *%rcx
+        .globl  fast_end
+        .hidden fast_end
+fast_end:
+        .cfi_def_cfa rsp, 144
+.Lfast_not: /* a signal waits: the long way */
+        movl    $0, %gs:WORKER_SYSNO1
+        leaq    syscall_table(%rip), %rcx
+        movq    (%rcx,%rax,8), %rcx
+        jmp     .Lemul
+.Lfast_slow: /* as an emulated call after its system call: fast_settle(frame, result) */
+        leaq    -FRAME_SIZE(%rsp), %rsp
+        CFA_ENTRY FRAME_SIZE
+        movq    %r15, FRAME_R15(%rsp)
+        movq    %r14, FRAME_R14(%rsp)
+        movq    %r13, FRAME_R13(%rsp)
+        movq    %r12, FRAME_R12(%rsp)
+        movq    %rbp, FRAME_RBP(%rsp)
+        .cfi_rel_offset rbp, FRAME_RBP
+        movq    %rbx, FRAME_RBX(%rsp)
+        movq    %r9,  FRAME_R9(%rsp)
+        movq    %r8,  FRAME_R8(%rsp)
+        movq    %r10, FRAME_R10(%rsp)
+        movq    %rdx, FRAME_RDX(%rsp)
+        movq    %rsi, FRAME_RSI(%rsp)
+        movq    %rdi, FRAME_RDI(%rsp)
+        movq    %rsp, %rbp
+        .cfi_def_cfa rbp, 144 + FRAME_SIZE
+        movq    %rsp, %rdi
+        movq    %rax, %rsi
+        andq    $-16, %rsp
+        call    fast_settle
+        jmp     exit_check
+
 .Lemul:
+        .cfi_def_cfa rsp, 144
+        .cfi_restore rbp
         /* An emulated call: lay down struct frame. lea, not sub: keep it cheap and flags alone. */
         leaq    -FRAME_SIZE(%rsp), %rsp
         CFA_ENTRY FRAME_SIZE

@@ -39,6 +39,13 @@
 #define WORKER_G0TOP  8
 #define WORKER_NATIVE 16
 #define WORKER_KTID   64
+#define WORKER_SYSNO1 32
+#define WORKER_SYSTICK 36
+#define WORKER_CLAIM  40
+/* struct fdrec (emul/fd.h) */
+#define FDS_MAX       1048576
+#define FDREC_TYPE    8
+#define FD_FILE_TYPE  5
 /* struct uthread */
 #define UTHREAD_RSP    0
 #define UTHREAD_FSBASE 8
