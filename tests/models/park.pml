@@ -68,7 +68,7 @@ inline claim_or_mark(s, ok) {
 
 inline withdraw(r) {
     if
-    :: linked[r] -> LOCK(r); linked[r] = 0; UNLOCK(r)
+    :: linked[r] -> atomic { !lck[r] -> linked[r] = 0 }
     :: else
     fi
 }
@@ -90,13 +90,11 @@ next:
         fi
     }
     /* sample, then try the call: nothing there */
-    if :: set0 -> seen[0] = edges[0] :: else fi;
-    if :: set1 -> seen[1] = edges[1] :: else fi;
-    atomic { watching[0] = set0; watching[1] = set1 }
+    atomic { seen[0] = edges[0]; seen[1] = edges[1]; watching[0] = set0; watching[1] = set1 }
 
     if
-    :: !poll && set0 -> LOCK(0); if :: edges[0] != seen[0] -> UNLOCK(0); goto back :: else fi
-    :: !poll && set1 -> LOCK(1); if :: edges[1] != seen[1] -> UNLOCK(1); goto back :: else fi
+    :: atomic { !poll && set0 -> !lck[0]; if :: edges[0] != seen[0] -> goto back :: else -> lck[0] = 1 fi }
+    :: atomic { !poll && set1 -> !lck[1]; if :: edges[1] != seen[1] -> goto back :: else -> lck[1] = 1 fi }
     :: else
     fi;
 #ifdef BUG_OPEN_EARLY
@@ -112,21 +110,21 @@ next:
         fi
     :: else ->
         if
-        :: set0 -> LOCK(0);
+        :: set0 ->
+            atomic { !lck[0]; /* the lock's whole span */
 #ifndef BUG_NO_COMPARE
             again = (edges[0] != seen[0]);
 #endif
-            if :: !again -> atomic { linked[0] = 1; waiter_seq[0] = seq; waiter_poll[0] = 1 } :: else fi;
-            UNLOCK(0)
+            if :: !again -> linked[0] = 1; waiter_seq[0] = seq; waiter_poll[0] = 1 :: else fi }
         :: else
         fi;
         if
-        :: set1 && !again -> LOCK(1);
+        :: set1 && !again ->
+            atomic { !lck[1]; /* the lock's whole span */
 #ifndef BUG_NO_COMPARE
             again = (edges[1] != seen[1]);
 #endif
-            if :: !again -> atomic { linked[1] = 1; waiter_seq[1] = seq; waiter_poll[1] = 1 } :: else fi;
-            UNLOCK(1)
+            if :: !again -> linked[1] = 1; waiter_seq[1] = seq; waiter_poll[1] = 1 :: else fi }
         :: else
         fi;
         if :: again -> goto awake :: else fi
@@ -186,12 +184,9 @@ proctype edge(byte r)
 {
     bit ok;
     byte s;
-    LOCK(r);
-    edges[r]++;
+    atomic { !lck[r] -> lck[r] = 1; edges[r]++ }
     if
-    :: linked[r] ->
-        s = waiter_seq[r];
-        linked[r] = 0;
+    :: atomic { linked[r] -> s = waiter_seq[r]; linked[r] = 0 }
         if
         :: waiter_poll[r] -> claim_or_mark(s, ok)
         :: else -> claim(s, ok)
