@@ -668,6 +668,8 @@ void sigreturn_pending(struct ucontext *uc)
     enter_handler(u, sig, &info, &a, &r);
 }
 
+static void setxid_here(struct worker *w);
+
 /* ---- interrupted by the kernel ---- */
 
 static bool in_shim(uint64_t rip)
@@ -758,6 +760,7 @@ static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
     (void)ksig;
     (void)kinfo;
     struct worker *w = worker_self();
+    setxid_here(w);
     if (!w || !w->cur || w->native)
         return;
     struct uthread *u = w->cur;
@@ -852,7 +855,7 @@ static int sigd_main(void *arg)
 {
     (void)arg;
     sigd_tid = (int32_t)sys0(__NR_gettid);
-    signal_mask_native(~0ull);
+    signal_mask_native(~SIG(POKE_SIGNAL));
     for (;;) {
         uint64_t set = ~(SIG(POKE_SIGNAL) | load_relaxed(&signalfd_mask));
         struct info info;
@@ -1219,11 +1222,84 @@ long emul_timer_create(struct frame *f)
     return r;
 }
 
-/* setuid and its family on every kernel thread. TODO(issue 4): on workers too, not the caller's alone. */
+/* ---- credentials ----
+ *
+ * setuid and its family change a kernel thread. glibc makes every thread of the program repeat the call; which workers
+ * those land on is chance, and our helpers would keep the old credentials. So the first to ask makes the call
+ * itself, then has every other kernel thread of ours make it too, in on_poke, and waits for them. The repetitions that
+ * glibc asks for find it done. No worker is born meanwhile: it would inherit from one not yet changed.
+ */
+static struct {
+    struct lock lock;      /* one at a time */
+    struct frame call;
+    uint32_t seq;          /* atomic: number of the broadcast */
+    uint32_t left;         /* atomic, futex word: who has still to do it */
+    uint32_t helpers_done; /* atomic: bit 0 sigd, bit 1 sysmon: have done it */
+} setxid;
+
+static long setxid_call(void)
+{
+    const struct frame *f = &setxid.call;
+    return sys3((long)f->nr, (long)f->rdi, (long)f->rsi, (long)f->rdx);
+}
+
+/* In on_poke, on a worker or helper: whatever was interrupted, this touches only the kernel's state. */
+static void setxid_here(struct worker *w)
+{
+    uint32_t seq = load_acquire(&setxid.seq);
+    if (!load_relaxed(&setxid.left))
+        return;
+    if (w) {
+        if (w->setxid_seq == seq)
+            return;
+        w->setxid_seq = seq;
+    } else {
+        uint32_t bit = (int32_t)sys0(__NR_gettid) == sigd_tid ? 1 : 2;
+        if (fetch_or(&setxid.helpers_done, bit) & bit)
+            return;
+    }
+    if (setxid_call() < 0)
+        fatal("signal: credentials could be changed on one kernel thread and not on another");
+    if (add_fetch(&setxid.left, (uint32_t)-1) == 0)
+        sys6(__NR_futex, P(&setxid.left), 129, 1, 0, 0, 0);
+}
+
 long signal_all_workers(struct frame *f);
 long signal_all_workers(struct frame *f)
 {
-    return sys_intr(f);
+    hook_enter();
+    lock_take(&setxid.lock);
+    struct worker *me = worker_self();
+    bool repeated = setxid.seq && setxid.call.nr == f->nr && setxid.call.rdi == f->rdi && setxid.call.rsi == f->rsi &&
+                    setxid.call.rdx == f->rdx && f->nr != __NR_setgroups;
+    long r = sys3((long)f->nr, (long)f->rdi, (long)f->rsi, (long)f->rdx);
+    bool id = f->nr == __NR_setfsuid || f->nr == __NR_setfsgid; /* these return the old id */
+    if ((r == 0 || id) && !repeated) {
+        lock_take(&worker_birth);
+        uint32_t n = load_relaxed(&sched.nworkers), count = 0;
+        setxid.call = *f;
+        store_relaxed(&setxid.helpers_done, 0u);
+        for (uint32_t i = 0; i < n; i++)
+            count += sched.workers[i].ktid && &sched.workers[i] != me;
+        count += (sigd_tid != 0) + (sysmon_tid != 0);
+        store_relaxed(&setxid.left, count);
+        me->setxid_seq = setxid.seq + 1;
+        store_release(&setxid.seq, setxid.seq + 1);
+        for (uint32_t i = 0; i < n; i++)
+            if (sched.workers[i].ktid && &sched.workers[i] != me)
+                sys3(__NR_tgkill, stats->pid, sched.workers[i].ktid, POKE_SIGNAL);
+        if (sigd_tid)
+            sys3(__NR_tgkill, stats->pid, sigd_tid, POKE_SIGNAL);
+        if (sysmon_tid)
+            sys3(__NR_tgkill, stats->pid, sysmon_tid, POKE_SIGNAL);
+        uint32_t left;
+        while ((left = load_acquire(&setxid.left)))
+            sys6(__NR_futex, P(&setxid.left), 128, left, 0, 0, 0);
+        lock_drop(&worker_birth);
+    }
+    lock_drop(&setxid.lock);
+    hook_exit();
+    return r;
 }
 
 /* ---- start and end ---- */
@@ -1262,6 +1338,8 @@ int signal_activate(struct uthread *u, uint64_t mask)
     queue_free = NULL;
     waiters = NULL;
     signalfd_mask = 0;
+    memset(&setxid, 0, sizeof setxid);
+    sigd_tid = sysmon_tid = 0;
     worker_mask = ~(SYNC_SIGNALS | SIG(POKE_SIGNAL) | UNBLOCKABLE);
     for (int s = 1; s <= NSIG; s++)
         if (sys4(__NR_rt_sigaction, s, 0, P(&actions[s]), 8) < 0)

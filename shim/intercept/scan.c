@@ -148,14 +148,29 @@ static void mark_switches(struct scan *scan)
     }
 }
 
+/* How far a function must be decoded: behind the last site no short branch reaches back (128 bytes), and rel32
+ * branches are found by object_mark_rel32. Only an indirect jmp, through a table, could: where any byte pair out there
+ * looks like one, to the end. */
+static uintptr_t decode_end(const struct function *function, uintptr_t last_site)
+{
+    const uintptr_t near = last_site + 2 + NEAR_AFTER + 160;
+    if (near >= function->end)
+        return function->end;
+    for (const uint8_t *p = (const uint8_t *)near - 1; p + 1 < (const uint8_t *)function->end; p++)
+        if (p[0] == 0xff && (p[1] & 0x38) == 0x20) /* jmp r/m64 */
+            return function->end;
+    return near;
+}
+
 /* False if it does not decode, or its landing pads cannot be read. */
 static bool decode_function(struct scan *scan, uintptr_t last_site)
 {
     const struct function *function = &scan->function;
+    const uintptr_t end = decode_end(function, last_site);
     bool switches = false;
 
     scan->insns.count = 0;
-    for (uintptr_t at = function->start; at < function->end;) {
+    for (uintptr_t at = function->start; at < end;) {
         struct insn *insn = vec_add(&scan->insns, sizeof(*insn));
         if (!insn) {
             scan->rc = -ENOMEM;

@@ -37,6 +37,8 @@
 
 struct sched sched;
 uint32_t sched_active;
+int32_t sysmon_tid;
+struct lock worker_birth;
 struct sched_upcalls sched_up;
 bool chaos_on;
 static uint64_t chaos_state;
@@ -178,7 +180,9 @@ static bool worker_start(struct proc *p, bool spinning)
         return false;
     w->given = p;
     w->spinning = spinning;
+    lock_take(&worker_birth);
     long r = thread_clone(THREAD_FLAGS, (void *)w->g0_top, &w->ktid, worker_main, w);
+    lock_drop(&worker_birth);
     if (r < 0) {
         report(LOG_WARN, "cannot start a worker: clone: error %ld", -r);
         sys_unmap(w->g0_base, PAGE_SIZE + G0_SIZE + w->sigstack_size);
@@ -679,6 +683,7 @@ void sched_reset(void)
      * copy-on-write; what is large and private is given back. */
     sys_unmap(sched.workers, sizeof(struct worker) * sched.max_workers);
     sys_unmap(sched.procs, sizeof(struct proc) * sched.nprocs);
+    worker_birth = (struct lock){0};
     memset(&sched, 0, sizeof sched);
     sched.uthreads = us;
 }

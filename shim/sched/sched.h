@@ -178,6 +178,7 @@ struct worker {
     void *commit_arg;
     int64_t commit_deadline;
     uint64_t cpu_seen;     /* sysmon's own */
+    uint32_t setxid_seq;   /* the last change of credentials made here (signal.c) */
 } cacheline;
 
 _Static_assert(offsetof(struct worker, cur) == WORKER_CUR, "entry.S");
@@ -341,6 +342,8 @@ _Noreturn void uthread_exit(void (*last)(struct uthread *u, void *arg), void *ar
 
 int sched_init(void);   /* build procs, worker 0 around the calling thread; 0 or -errno */
 int sched_start(void);  /* sysmon */
+extern int32_t sysmon_tid;
+extern struct lock worker_birth; /* held while a worker is cloned */
 void sched_reset(void); /* in a fork child: forget everything */
 /* Clone a helper kernel thread (sysmon, sigd) with all signals blocked. Returns ktid or -errno. */
 long helper_start(int (*fn)(void *), void *arg, size_t stack);
