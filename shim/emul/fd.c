@@ -534,8 +534,15 @@ static long do_poll(struct frame *f, int64_t timeout_ns)
     if (uaccess_copy(fds, (void *)f->rdi, n * sizeof *fds))
         return -EFAULT;
     int64_t deadline = timeout_ns < 0 || timeout_ns > INT64_MAX / 4 ? INT64_MAX : now_ns() + timeout_ns;
+    struct uthread *u = uthread_self();
+    if (u->restart_when) { /* made again since no handler ran: to the same end */
+        deadline = u->restart_when;
+        u->restart_when = 0;
+    }
     hook_enter();
     long r = poll_wait(fds, (uint32_t)n, deadline);
+    if (r == -ERESTARTNOHAND && deadline != INT64_MAX)
+        u->restart_when = deadline;
     if (r == -EOPNOTSUPP) {
         r = native_block_in_hook(f);
         hook_exit();

@@ -652,8 +652,15 @@ long emul_futex(struct frame *f)
     switch (cmd) {
     case FUTEX_WAIT:
         r = deadline_of((void *)f->r10, false, realtime, &deadline);
-        if (!r)
-            r = wait_on(addr, val, ~0u, deadline, NULL);
+        if (r)
+            break;
+        if (uthread_self()->restart_when) { /* made again since no handler ran: to the same end */
+            deadline = uthread_self()->restart_when;
+            uthread_self()->restart_when = 0;
+        }
+        r = wait_on(addr, val, ~0u, deadline, NULL);
+        if (r == -ERESTARTNOHAND)
+            uthread_self()->restart_when = deadline;
         break;
     case FUTEX_WAIT_BITSET:
         r = deadline_of((void *)f->r10, true, realtime, &deadline);

@@ -588,6 +588,8 @@ long hook_exit_slow(struct frame *f, long ret)
     struct info info;
     struct kaction a;
     int sig = next_signal(u, &info, &a);
+    if (sig)
+        u->restart_when = 0;
     bool interrupted = ret == -ERESTARTSYS || ret == -ERESTARTNOHAND || ret == -ERESTARTSYS - 1;
     if (!sig) {
         if (u->sigmask_restore) { /* sigsuspend, ppoll whose signal went elsewhere */

@@ -14,6 +14,7 @@ static long sleep_until(struct frame *f, int64_t when, bool absolute, struct tim
     (void)f;
     if (why == WAKE_TIMEOUT)
         return 0;
+    u->restart_when = when;
     if (!absolute && rem) {
         int64_t left = when - now_ns();
         if (left < 0)
@@ -47,6 +48,11 @@ static long do_sleep(struct frame *f, int clock, int flags, const void *req, voi
         return 0;
     }
     int64_t when = ns > INT64_MAX - 1 - now ? INT64_MAX - 1 : now + ns;
+    struct uthread *u = uthread_self();
+    if (u->restart_when) { /* made again since no handler ran: to the same end */
+        when = u->restart_when;
+        u->restart_when = 0;
+    }
     return sleep_until(f, when, flags & TIMER_ABSTIME, rem);
 }
 

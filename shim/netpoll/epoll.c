@@ -33,7 +33,7 @@ int netpoll_init(void)
     breakfd = move_high((int)sys2(__NR_eventfd2, 0, O_CLOEXEC | 04000));
     if (epfd < 0 || breakfd < 0)
         return epfd < 0 ? epfd : breakfd;
-    struct epoll_event e = {EPOLLIN | EPOLLET, (uint64_t)BREAK_DATA};
+    struct epoll_event e = {EPOLLIN, (uint64_t)BREAK_DATA}; /* level: a look without blocking leaves it standing */
     long r = sys4(__NR_epoll_ctl, epfd, EPOLL_CTL_ADD, breakfd, P(&e));
     breaking = 0;
     sched_up.poll = netpoll_collect;
@@ -111,8 +111,12 @@ struct uthread *netpoll_collect(int64_t delta, uint32_t *n)
     for (long i = 0; i < r; i++) {
         if (ev[i].data == (uint64_t)BREAK_DATA) {
             uint64_t v;
-            store_seq(&breaking, 0u);
+            if (delta == 0)
+                continue; /* meant for the worker that sleeps in here */
+            /* Read, then allow the next: a break between the two finds `breaking` set, but then we are awake
+             * and compute our sleep anew. */
             sys3(__NR_read, breakfd, P(&v), 8);
+            store_seq(&breaking, 0u);
             continue;
         }
         *n += fd_event((uint32_t)ev[i].data, (uint32_t)(ev[i].data >> 32), ev[i].events, &list);

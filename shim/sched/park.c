@@ -98,8 +98,10 @@ static void ready_local(struct worker *w, struct proc *p, struct uthread *u)
     }
     struct uthread *old = xchg(&p->next, u); /* also the barrier before sched_wake_one's loads */
     event(p, EV_READY, u->tid);
-    if (old)
+    if (old) {
         runq_put_tail(p, old);
+        fence_full(); /* its tail, before the looks below */
+    }
     (void)w;
     /* A user thread alone in the next slot most likely runs here in a moment, when the waker
      * parks; waking another worker for it would cost both more than it gains. Where that proved
@@ -141,10 +143,9 @@ void sched_ready_list(struct uthread *head, uint32_t n)
         mark_ready(u, (i & 7) == 0 ? tsc : 0);
         runq_put_tail(p, u);
     }
-    if (n > 1 && load_relaxed(&sched.nidle_procs)) {
-        fence_full();
+    fence_full(); /* the queue before the looks */
+    if (n > 1 && load_relaxed(&sched.nidle_procs))
         sched_wake_one();
-    }
 }
 
 static void yield_g0(struct uthread *u)

@@ -215,22 +215,39 @@ static bool worker_for(struct proc *p, bool spinning)
     return true;
 }
 
+/* Is anything in a queue anywhere? */
+static bool any_work(void)
+{
+    if (load_relaxed(&sched.gq_len))
+        return true;
+    for (uint32_t i = 0; i < sched.nprocs; i++)
+        if (runq_len(&sched.procs[i]))
+            return true;
+    return false;
+}
+
 void sched_wake_one(void)
 {
-    if (!load_relaxed(&sched.nidle_procs) || load_relaxed(&sched.nspinning) ||
-        !cas(&sched.nspinning, 0u, 1u))
-        return;
-    struct proc *p = idle_take();
-    if (p && worker_for(p, true))
-        return;
-    if (p) {
-        lock_take(&sched.lock);
-        idle_push(p);
-        lock_drop(&sched.lock);
-        store_relaxed(&sched.need_worker, 1u);
-        COUNT_SHARED(worker_limit);
-    }
-    add_fetch(&sched.nspinning, (uint32_t)-1);
+    do {
+        if (!load_relaxed(&sched.nidle_procs) || load_relaxed(&sched.nspinning) || !cas(&sched.nspinning, 0u, 1u))
+            return;
+        struct proc *p = idle_take();
+        if (p && worker_for(p, true))
+            return;
+        if (p) { /* no worker to be had: who leaves the poller or a system call takes it */
+            lock_take(&sched.lock);
+            idle_push(p);
+            lock_drop(&sched.lock);
+            store_relaxed(&sched.need_worker, 1u);
+            COUNT_SHARED(worker_limit);
+            add_fetch(&sched.nspinning, (uint32_t)-1);
+            if (load_relaxed(&sched.poller))
+                sched_up.poll_break();
+            return;
+        }
+        /* No proc was idle after all. Who submitted meanwhile relied on us: look once more (full barrier). */
+        add_fetch(&sched.nspinning, (uint32_t)-1);
+    } while (load_relaxed(&sched.nidle_procs) && any_work());
 }
 
 bool work_waits(struct proc *p)
@@ -256,8 +273,9 @@ void proc_give(struct proc *p)
     lock_take(&sched.lock);
     idle_push(p);
     lock_drop(&sched.lock);
-    fence_full(); /* idle before the last look: pairs with the submitter's barrier */
-    if (work_waits(p))
+    fence_full(); /* idle before the last look: pairs with the submitter's barrier, and the poller's leaving */
+    if (work_waits(p) || ((load_relaxed(&sched.npollwait) || load_relaxed(&p->timer_min) != INT64_MAX) &&
+                          !load_relaxed(&sched.poller)))
         sched_wake_one();
     cover_timers(load_relaxed(&p->timer_min));
 }
@@ -294,10 +312,10 @@ static void regain_g0(struct uthread *u)
 cold void proc_regain(void)
 {
     struct worker *w = worker_self();
-    if (cas(&w->claim, (uint32_t)CLAIM_ASKED, (uint32_t)CLAIM_HELD))
-        return;
-    if (load_relaxed(&w->claim) == CLAIM_HELD)
-        return; /* the taker gave up */
+    /* The taker may give up and ask again between our looks: only LOST is lost. */
+    while (load_acquire(&w->claim) != CLAIM_LOST)
+        if (cas(&w->claim, (uint32_t)CLAIM_ASKED, (uint32_t)CLAIM_HELD) || load_acquire(&w->claim) == CLAIM_HELD)
+            return;
     struct uthread *u = w->cur;
     w->proc = NULL;
     struct proc *p = idle_take();
@@ -358,16 +376,6 @@ static void worker_sleep(struct worker *w)
         proc_acquire(w, p);
 }
 
-static bool any_work(void)
-{
-    if (load_relaxed(&sched.gq_len))
-        return true;
-    for (uint32_t i = 0; i < sched.nprocs; i++)
-        if (runq_len(&sched.procs[i]))
-            return true;
-    return false;
-}
-
 static struct uthread *inject(struct uthread *list, uint32_t n)
 {
     struct uthread *first = list;
@@ -375,8 +383,11 @@ static struct uthread *inject(struct uthread *list, uint32_t n)
     first->next = NULL;
     store_relaxed(&first->pub->state, UTHREAD_RUNNABLE);
     first->ready_tsc = (uint32_t)tsc_now() | 1;
-    if (n > 1)
+    if (n > 1) {
         sched_ready_list(list, n - 1);
+        if (n == 2 && load_relaxed(&sched.nidle_procs)) /* one stays, one could run elsewhere */
+            sched_wake_one();
+    }
     return first;
 }
 

@@ -87,6 +87,7 @@ struct uthread {
     uint64_t sigmask cacheline; /* written by the owner, read by any under sig.lock's rules */
     uint64_t sigmask_saved;     /* to put back after sigsuspend, ppoll, ... */
     bool sigmask_restore;
+    int64_t restart_when;       /* deadline of a call that is made again since no handler ran; 0: none */
     int32_t tid;
     uint32_t *ctid; /* CLONE_CHILD_CLEARTID, set_tid_address */
     void *robust;   /* set_robust_list */

@@ -71,6 +71,7 @@ struct uthread *uthread_alloc(void)
     u->altstack.flags = 2; /* SS_DISABLE */
     u->pi_held = NULL;
     u->sigmask_restore = false;
+    u->restart_when = 0;
     u->sig.mask = 0;
     u->sig.queue = NULL;
     u->pub->wait = WAIT_NONE;
