@@ -277,6 +277,7 @@ static void refuse(const char *fmt, const char *detail, long err)
 
 static void second(void)
 {
+    stats_fold();
     stack_trim();
 }
 

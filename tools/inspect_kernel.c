@@ -165,9 +165,10 @@ void inspect_kernel(struct report *r)
     struct utsname u;
     bool fsgsbase = getauxval(AT_HWCAP2) & 2;
 
-    if (uname(&u) == 0)
-        report_add(r, FINDING_OK, NULL, "kernel %s, thread pointers are switched by %s", u.release,
-                   fsgsbase ? "wrfsbase"
-                            : "arch_prctl (slower: FSGSBASE needs kernel 5.9 and the CPU)");
+    if (!fsgsbase)
+        report_add(r, FINDING_NATIVE, "use Linux 5.9 or later on a CPU of 2012 or later",
+                   "the FSGSBASE instructions are missing or not enabled");
+    else if (uname(&u) == 0)
+        report_add(r, FINDING_OK, NULL, "kernel %s, FSGSBASE instructions enabled", u.release);
     inspect_seccomp(r);
 }

@@ -162,11 +162,12 @@ struct worker {
     uint32_t sysno1;       /* atomic: system call in progress + 1; 0: none */
     uint32_t systick;      /* atomic: counts them */
     uint32_t claim;        /* atomic: CLAIM_* */
-    uint32_t index;
+    uint32_t emuls;        /* atomic: counts emulated calls (entry.S) */
     uint64_t vec_inuse;    /* components in use since the last park (switch.S) */
     uint64_t now_tsc;      /* clock of the last switch */
 
     int32_t ktid;
+    uint32_t index;
     uint32_t wake;         /* futex word, atomic: 1 = wake up */
     uint32_t spinning;     /* owner; by its waker while it sleeps */
     struct proc *given;    /* the proc a waker hands over; written before wake */
@@ -189,6 +190,7 @@ _Static_assert(offsetof(struct worker, ktid) == WORKER_KTID, "entry.S");
 _Static_assert(offsetof(struct worker, sysno1) == WORKER_SYSNO1, "entry.S");
 _Static_assert(offsetof(struct worker, systick) == WORKER_SYSTICK, "entry.S");
 _Static_assert(offsetof(struct worker, claim) == WORKER_CLAIM, "entry.S");
+_Static_assert(offsetof(struct worker, emuls) == WORKER_EMULS, "entry.S");
 _Static_assert(offsetof(struct uthread, rsp) == UTHREAD_RSP, "switch.S");
 _Static_assert(offsetof(struct uthread, fsbase) == UTHREAD_FSBASE, "switch.S");
 _Static_assert(offsetof(struct uthread, xsave) == UTHREAD_XSAVE, "switch.S");

@@ -160,6 +160,8 @@ int sysmon_main(void *arg)
             if (!idle_since)
                 idle_since = now;
             if (now - idle_since > NSEC_PER_SEC && !options.debug.schedtrace) {
+                if (sched_up.tick)
+                    sched_up.tick();
                 store_seq(&sched.sysmon_asleep, 1u);
                 if (load_relaxed(&sched.nidle_procs) == sched.nprocs) {
                     int64_t nap[2] = {60, 0};

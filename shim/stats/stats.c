@@ -28,6 +28,10 @@ struct event *stats_ring(uint32_t i)
     return rings + (uint64_t)i * EVENT_RING;
 }
 
+/* Workers count calls in their own struct; the page has the sums. */
+static uint64_t emuls, natives; /* up to the last time; under fold_lock */
+static struct lock fold_lock;
+
 struct kstat { /* struct stat of x86_64, what is needed */
     uint64_t dev, ino, nlink;
     uint32_t mode, uid, gid, pad;
@@ -166,10 +170,31 @@ void stats_reset(void)
     stats = NULL;
     stats_shared = NULL;
     path[0] = 0;
+    emuls = natives = 0;
+    fold_lock = (struct lock){0};
+}
+
+void stats_fold(void)
+{
+    uint32_t n = load_relaxed(&sched.nworkers);
+    if (!stats || !sched.workers || !lock_try(&fold_lock))
+        return;
+    uint32_t e = 0, s = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        e += load_relaxed(&sched.workers[i].emuls);
+        s += load_relaxed(&sched.workers[i].systick);
+    }
+    /* 32-bit sums wrap; their differences do not, within a second. */
+    emuls += (uint32_t)(e - (uint32_t)emuls);
+    natives += (uint32_t)(s - (uint32_t)natives);
+    store_relaxed(&stats_shared->sys_emul, emuls);
+    store_relaxed(&stats_shared->sys_native, natives);
+    lock_drop(&fold_lock);
 }
 
 void stats_remove(void)
 {
+    stats_fold();
     if (stats)
         store_relaxed(&stats->state, STATS_ENDED);
     if (path[0] && !keep)

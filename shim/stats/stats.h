@@ -22,6 +22,8 @@ struct event *stats_ring(uint32_t i);
 int stats_init(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads);
 /* In a fork child: let go of the parent's page. */
 void stats_reset(void);
+/* Bring the counters that workers keep for themselves up to date. Any kernel thread. */
+void stats_fold(void);
 /* Remove the file. Any context. */
 void stats_remove(void);
 

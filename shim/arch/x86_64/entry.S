@@ -138,6 +138,7 @@ fast_end:
         .cfi_def_cfa rsp, 144
         .cfi_restore rbp
         /* An emulated call: lay down struct frame. lea, not sub: keep it cheap and flags alone. */
+        incl    %gs:WORKER_EMULS
         leaq    -FRAME_SIZE(%rsp), %rsp
         CFA_ENTRY FRAME_SIZE
         movq    %r15, FRAME_R15(%rsp)

@@ -42,6 +42,7 @@
 #define WORKER_SYSNO1 32
 #define WORKER_SYSTICK 36
 #define WORKER_CLAIM  40
+#define WORKER_EMULS  44
 /* struct fdrec (emul/fd.h) */
 #define FDS_MAX       1048576
 #define FDREC_TYPE    8
