@@ -201,7 +201,7 @@ static uint32_t wake_waiters(struct fdrec *rec, uint8_t dir, bool all, enum wake
         bool poll = w->poll;
         uint64_t seq = w->seq;
         unlink_waiter(rec, w);
-        if (!(poll ? wait_claim_or_mark(u, seq, why) : wait_claim(u, seq, why)))
+        if (!(poll ? wait_claim_or_mark(u, seq, why) == CLAIM_YES : wait_claim(u, seq, why)))
             continue;
         taken = taken || !poll;
         u->next = *list;

@@ -137,7 +137,11 @@ static bool claim(struct futex_waiter *w, struct uthread **list, struct uthread 
         sys6(__NR_futex, P(word), FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
         return true;
     }
-    if (!(w->many ? wait_claim_or_mark(u, w->seq, WAKE_EVENT) : wait_claim(u, w->seq, WAKE_EVENT)))
+    if (w->many) {
+        enum claim c = wait_claim_or_mark(u, w->seq, WAKE_EVENT);
+        if (c != CLAIM_YES)
+            return c == CLAIM_MARKED; /* it will wake itself: that counts */
+    } else if (!wait_claim(u, w->seq, WAKE_EVENT))
         return false;
     if (unlikely(u->futex_again >= 3))
         let_pass();

@@ -16,7 +16,10 @@
 #define CLONE_CHILD_SETTID   0x01000000u
 
 int vec_kind, vec_pku;
-uint64_t vec_xcomp;
+struct {
+    uint8_t legacy[512];
+    uint64_t xstate_bv, xcomp_bv, rest[6];
+} vec_init_area __attribute__((aligned(64)));
 
 void uthread_start(void);
 
@@ -32,9 +35,15 @@ _Noreturn void uthread_begin(struct frame *f)
     frame_jump(f);
 }
 
-static void save_fpenv(void *xsave)
+struct fpenv {
+    uint32_t mxcsr;
+    uint16_t fcw, pad;
+};
+static struct fpenv current_fpenv(void)
 {
-    __asm__ volatile("stmxcsr 24(%0); fnstcw (%0)" : : "r"(xsave) : "memory");
+    struct fpenv e = {0};
+    __asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(e.mxcsr), "=m"(e.fcw));
+    return e;
 }
 
 static long thread_create(struct frame *f, const struct clone_args64 *a)
@@ -49,11 +58,13 @@ static long thread_create(struct frame *f, const struct clone_args64 *a)
         hook_exit();
         return -EAGAIN;
     }
-    /* Its stack, from above: the registers, and a context that leads to uthread_start. */
+    /* Its stack, from above: the registers, and a context that leads to uthread_start, where rsp must be 8 mod 16. */
     struct {
+        struct fpenv fpenv;
         uint64_t saved[6], ret;
         struct frame f;
-    } start, *at = (void *)(ALIGN_DOWN(top - 64 - sizeof start, 16));
+    } start, *at = (void *)(ALIGN_DOWN(top - 64 - sizeof start, 16) - 8);
+    start.fpenv = current_fpenv();
     memset(start.saved, 0, sizeof start.saved);
     start.ret = (uint64_t)uthread_start;
     start.f = *f;
@@ -69,7 +80,6 @@ static long thread_create(struct frame *f, const struct clone_args64 *a)
     u->rsp = (uint64_t)at;
     u->fsbase = a->flags & CLONE_SETTLS ? a->tls : self->fsbase;
     u->vec = VEC_NEW;
-    save_fpenv(u->xsave);
     u->sigmask = self->sigmask;
     u->ctid = a->flags & CLONE_CHILD_CLEARTID ? (uint32_t *)a->child_tid : NULL;
     memcpy(u->pub->name, self->pub->name, sizeof u->pub->name);
@@ -331,7 +341,7 @@ static uint64_t vec_setup(void)
             vec_kind = 0;
             size = r[1];
             __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-            vec_xcomp = 1ull << 63 | (((uint64_t)hi << 32 | lo) & all);
+            vec_init_area.xcomp_bv = 1ull << 63 | (((uint64_t)hi << 32 | lo) & all);
         }
         cpuid(7, 0, r);
         vec_pku = r[2] >> 4 & 1; /* OSPKE */

@@ -32,16 +32,20 @@ bool wait_claim(struct uthread *u, uint64_t seq, enum wake why)
     return cas(&u->waitw, seq << WAITW_SHIFT | WAITW_OPEN, seq << WAITW_SHIFT | (uint64_t)why);
 }
 
-bool wait_claim_or_mark(struct uthread *u, uint64_t seq, enum wake why)
+enum claim wait_claim_or_mark(struct uthread *u, uint64_t seq, enum wake why)
 {
     if (wait_claim(u, seq, why))
-        return true;
+        return CLAIM_YES;
+    if (load_relaxed(&u->waitw) != (seq << WAITW_SHIFT | STATE_PREPARING))
+        return wait_claim(u, seq, why) ? CLAIM_YES : CLAIM_NO;
     /* Full barrier; pairs with (1). Only upwards: a late marker of an earlier wait must not hide this one. */
     uint64_t was = load_relaxed(&u->wait_missed);
     while (was < seq && !cas(&u->wait_missed, was, seq))
         was = load_relaxed(&u->wait_missed);
     fence_full();
-    return wait_claim(u, seq, why);
+    if (wait_claim(u, seq, why))
+        return CLAIM_YES;
+    return load_relaxed(&u->waitw) >> WAITW_SHIFT == seq ? CLAIM_MARKED : CLAIM_NO;
 }
 
 static void park_g0(struct uthread *u)

@@ -309,7 +309,8 @@ bool wait_claim(struct uthread *u, uint64_t seq, enum wake why);
 
 /* For wakers that may come before the wait is open (without the lock that commit drops): the wait is
  * marked as missed, and park claims it itself: for WAKE_TIMEOUT when its deadline has passed, else WAKE_EVENT. */
-bool wait_claim_or_mark(struct uthread *u, uint64_t seq, enum wake why);
+enum claim { CLAIM_NO, CLAIM_YES, CLAIM_MARKED };
+enum claim wait_claim_or_mark(struct uthread *u, uint64_t seq, enum wake why);
 
 /* Park the current user thread, whose wait was opened, until claimed and readied. `commit` runs
  * on g0 once its registers are saved: there it is published to wakers, locks dropped. Returns why

@@ -125,7 +125,7 @@ uint32_t timers_run(struct proc *p, int64_t now)
         /* Under the lock: a waiter woken by another cannot re-arm this timer meanwhile, since
          * timer_arm of a timer last armed here... needs only its new proc's lock; so the
          * fields were copied above and the claim's sequence number decides. */
-        if (wait_claim_or_mark(u, seq, WAKE_TIMEOUT)) {
+        if (wait_claim_or_mark(u, seq, WAKE_TIMEOUT) == CLAIM_YES) {
             publish_min(p);
             lock_drop(&p->timer_lock);
             sched_ready(u);

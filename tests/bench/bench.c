@@ -387,14 +387,15 @@ static int (*make_ends(long count))[2]
 static void parked(long count)
 {
     double before[MEMORY_FIELDS], after[MEMORY_FIELDS];
-    int(*ends)[2] = make_ends(count);
+    long pairs = (count + 1) / 2; /* a thread reads at either end: one descriptor each */
+    int(*ends)[2] = make_ends(pairs);
     pthread_t *threads = calloc((size_t)count, sizeof *threads);
     memset(threads, 1, (size_t)count * sizeof *threads); /* its pages are not the threads' */
     sem_init(&arrived, 0, 0);
     pthread_join(start(nothing, NULL), NULL); /* what activation takes is not per thread */
     memory_now(before);
     for (long i = 0; i < count; i++)
-        threads[i] = start(parks, (void *)(intptr_t)ends[i][0]);
+        threads[i] = start(parks, (void *)(intptr_t)ends[i / 2][i % 2]);
     for (long i = 0; i < count; i++)
         sem_wait(&arrived);
     usleep(300000);
@@ -407,8 +408,8 @@ static void parked(long count)
             sum += change;
     }
     say("kb_per_thread", sum / (double)count);
-    for (long i = 0; i < count; i++)
-        close(ends[i][1]);
+    for (long i = 0; i < pairs; i++)
+        shutdown(ends[i][0], SHUT_RDWR);
     for (long i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
 }

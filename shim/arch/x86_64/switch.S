@@ -3,8 +3,8 @@
  * Vector state. While the shim runs it uses general registers only, so what stands in the vector
  * registers is the user thread's. XGETBV(1) tells which components are in use. When it is SSE
  * alone (by far the common case after vzeroupper), sixteen moves and MXCSR do in 10 ns what
- * xsavec + xrstor do in 160 on the machine this was measured on (docs/design/switch.md). Both leave the
- * same layout in u->xsave.
+ * xsavec + xrstor do in 160 on the machine this was measured on (docs/design/switch.md), and they lie on the
+ * user thread's own stack. Else everything goes to u->xsave, which costs no memory until it is used.
  */
 #include "frame.h"
 
@@ -15,7 +15,7 @@
 
         .hidden vec_kind        /* int: 0 xgetbv(1)+xsavec, 1 xsave, 2 fxsave */
         .hidden vec_pku         /* int: 1 when the kernel has enabled protection keys */
-        .hidden vec_xcomp       /* XCOMP_BV of a compacted area with every component */
+        .hidden vec_init_area   /* an XSAVE area in compacted form with nothing in it */
         .hidden uthread_begin
         .text
 
@@ -57,23 +57,27 @@ ctx_park:
         movq    %r11, (%r10)
         andl    $~(2 | 512), %eax           /* anything besides SSE (and PKRU, below)? */
         jnz     .Lsave_full
-        movaps  %xmm0,  160(%r8)
-        movaps  %xmm1,  176(%r8)
-        movaps  %xmm2,  192(%r8)
-        movaps  %xmm3,  208(%r8)
-        movaps  %xmm4,  224(%r8)
-        movaps  %xmm5,  240(%r8)
-        movaps  %xmm6,  256(%r8)
-        movaps  %xmm7,  272(%r8)
-        movaps  %xmm8,  288(%r8)
-        movaps  %xmm9,  304(%r8)
-        movaps  %xmm10, 320(%r8)
-        movaps  %xmm11, 336(%r8)
-        movaps  %xmm12, 352(%r8)
-        movaps  %xmm13, 368(%r8)
-        movaps  %xmm14, 384(%r8)
-        movaps  %xmm15, 400(%r8)
-        stmxcsr 24(%r8)
+        /* Onto the stack, whose lines are at hand anyway: 16 registers, MXCSR, PKRU. rsp is 8 mod 16. */
+        leaq    -264(%rsp), %rsp
+        .cfi_adjust_cfa_offset 264
+        movq    %rsp, UTHREAD_RSP(%rdi)
+        movaps  %xmm0, 0(%rsp)
+        movaps  %xmm1, 16(%rsp)
+        movaps  %xmm2, 32(%rsp)
+        movaps  %xmm3, 48(%rsp)
+        movaps  %xmm4, 64(%rsp)
+        movaps  %xmm5, 80(%rsp)
+        movaps  %xmm6, 96(%rsp)
+        movaps  %xmm7, 112(%rsp)
+        movaps  %xmm8, 128(%rsp)
+        movaps  %xmm9, 144(%rsp)
+        movaps  %xmm10, 160(%rsp)
+        movaps  %xmm11, 176(%rsp)
+        movaps  %xmm12, 192(%rsp)
+        movaps  %xmm13, 208(%rsp)
+        movaps  %xmm14, 224(%rsp)
+        movaps  %xmm15, 240(%rsp)
+        stmxcsr 256(%rsp)
         movl    $VEC_SSE, UTHREAD_VEC(%rdi)
         cmpl    $0, vec_pku(%rip)
         jne     .Lsave_pku
@@ -84,7 +88,7 @@ ctx_park:
 .Lsave_pku:
         xorl    %ecx, %ecx
         rdpkru
-        movl    %eax, 416(%r8)              /* in the legacy area's unused tail */
+        movl    %eax, 260(%rsp)
         jmp     .Lsaved
 .Lsave_full:
         movl    $VEC_FULL, UTHREAD_VEC(%rdi)
@@ -120,25 +124,38 @@ ctx_resume:
         jne     .Lrest_other
         andl    $~(2 | 512), %esi
         jnz     .Lrest_sse_dirty
-        movaps  160(%r8), %xmm0
-        movaps  176(%r8), %xmm1
-        movaps  192(%r8), %xmm2
-        movaps  208(%r8), %xmm3
-        movaps  224(%r8), %xmm4
-        movaps  240(%r8), %xmm5
-        movaps  256(%r8), %xmm6
-        movaps  272(%r8), %xmm7
-        movaps  288(%r8), %xmm8
-        movaps  304(%r8), %xmm9
-        movaps  320(%r8), %xmm10
-        movaps  336(%r8), %xmm11
-        movaps  352(%r8), %xmm12
-        movaps  368(%r8), %xmm13
-        movaps  384(%r8), %xmm14
-        movaps  400(%r8), %xmm15
-        ldmxcsr 24(%r8)
+.Lrest_sse:
+        movq    UTHREAD_RSP(%rdi), %r8
+        movaps  0(%r8), %xmm0
+        movaps  16(%r8), %xmm1
+        movaps  32(%r8), %xmm2
+        movaps  48(%r8), %xmm3
+        movaps  64(%r8), %xmm4
+        movaps  80(%r8), %xmm5
+        movaps  96(%r8), %xmm6
+        movaps  112(%r8), %xmm7
+        movaps  128(%r8), %xmm8
+        movaps  144(%r8), %xmm9
+        movaps  160(%r8), %xmm10
+        movaps  176(%r8), %xmm11
+        movaps  192(%r8), %xmm12
+        movaps  208(%r8), %xmm13
+        movaps  224(%r8), %xmm14
+        movaps  240(%r8), %xmm15
+        ldmxcsr 256(%r8)
+        leaq    264(%r8), %rsp
         cmpl    $0, vec_pku(%rip)
         jne     .Lrest_pku
+.Lrest_fs:
+        movq    UTHREAD_FSBASE(%rdi), %rax
+        wrfsbase %rax
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbx
+        popq    %rbp
+        ret
 .Lrestored:
         movq    UTHREAD_FSBASE(%rdi), %rax
         wrfsbase %rax
@@ -151,29 +168,17 @@ ctx_resume:
         popq    %rbp
         ret
 .Lrest_pku:
-        movl    416(%r8), %eax
+        movl    260(%r8), %eax
         xorl    %ecx, %ecx
         xorl    %edx, %edx
         wrpkru
-        jmp     .Lrestored
-.Lrest_sse_dirty: /* other components of the last user thread are in the way: all to their init state */
-        movl    $2, %eax
-        movq    %rax, 512(%r8)
-        movq    vec_xcomp(%rip), %rax
-        movq    %rax, 520(%r8)
-        xorl    %eax, %eax
-        movq    %rax, 528(%r8)
-        movq    %rax, 536(%r8)
-        movq    %rax, 544(%r8)
-        movq    %rax, 552(%r8)
-        movq    %rax, 560(%r8)
-        movq    %rax, 568(%r8)
+        jmp     .Lrest_fs
+.Lrest_sse_dirty: /* other components of the last user thread are in the way: all to their initial state */
+        leaq    vec_init_area(%rip), %r8
         movl    $~512, %eax
         movl    $-1, %edx
         xrstor64 (%r8)
-        cmpl    $0, vec_pku(%rip)
-        jne     .Lrest_pku
-        jmp     .Lrestored
+        jmp     .Lrest_sse
 .Lrest_other:
         cmpl    $VEC_NEW, %ecx
         je      .Lrest_new
@@ -187,10 +192,13 @@ ctx_resume:
         jmp     .Lrestored
 1:      fxrstor64 (%r8)
         jmp     .Lrestored
-.Lrest_new: /* a new thread inherits the floating point environment, nothing else */
-        ldmxcsr 24(%r8)
-        fldcw   (%r8)
-        jmp     .Lrestored
+.Lrest_new: /* a new thread inherits the floating point environment, nothing else: MXCSR and FCW lie below
+             * its context */
+        movq    UTHREAD_RSP(%rdi), %r8
+        ldmxcsr (%r8)
+        fldcw   4(%r8)
+        leaq    8(%r8), %rsp
+        jmp     .Lrest_fs
         .cfi_endproc
         .size   ctx_resume, . - ctx_resume
 
