@@ -31,6 +31,25 @@
         .cfi_def_cfa rsp, 144 + \extra
 .endm
 
+/* Lay down struct frame below the entry's stack, all but its last fields. */
+.macro SAVE_FRAME
+        leaq    -FRAME_SIZE(%rsp), %rsp
+        CFA_ENTRY FRAME_SIZE
+        movq    %r15, FRAME_R15(%rsp)
+        movq    %r14, FRAME_R14(%rsp)
+        movq    %r13, FRAME_R13(%rsp)
+        movq    %r12, FRAME_R12(%rsp)
+        movq    %rbp, FRAME_RBP(%rsp)
+        .cfi_rel_offset rbp, FRAME_RBP
+        movq    %rbx, FRAME_RBX(%rsp)
+        movq    %r9,  FRAME_R9(%rsp)
+        movq    %r8,  FRAME_R8(%rsp)
+        movq    %r10, FRAME_R10(%rsp)
+        movq    %rdx, FRAME_RDX(%rsp)
+        movq    %rsi, FRAME_RSI(%rsp)
+        movq    %rdi, FRAME_RDI(%rsp)
+.endm
+
         .globl  handoff_entry
         .hidden handoff_entry
         .type   handoff_entry, @function
@@ -111,21 +130,7 @@ fast_end:
         movq    (%rcx,%rax,8), %rcx
         jmp     .Lemul
 .Lfast_slow: /* as an emulated call after its system call: fast_settle(frame, result) */
-        leaq    -FRAME_SIZE(%rsp), %rsp
-        CFA_ENTRY FRAME_SIZE
-        movq    %r15, FRAME_R15(%rsp)
-        movq    %r14, FRAME_R14(%rsp)
-        movq    %r13, FRAME_R13(%rsp)
-        movq    %r12, FRAME_R12(%rsp)
-        movq    %rbp, FRAME_RBP(%rsp)
-        .cfi_rel_offset rbp, FRAME_RBP
-        movq    %rbx, FRAME_RBX(%rsp)
-        movq    %r9,  FRAME_R9(%rsp)
-        movq    %r8,  FRAME_R8(%rsp)
-        movq    %r10, FRAME_R10(%rsp)
-        movq    %rdx, FRAME_RDX(%rsp)
-        movq    %rsi, FRAME_RSI(%rsp)
-        movq    %rdi, FRAME_RDI(%rsp)
+        SAVE_FRAME
         movq    %rsp, %rbp
         .cfi_def_cfa rbp, 144 + FRAME_SIZE
         movq    %rsp, %rdi
@@ -139,21 +144,7 @@ fast_end:
         .cfi_restore rbp
         /* An emulated call: lay down struct frame. lea, not sub: keep it cheap and flags alone. */
         incl    %gs:WORKER_EMULS
-        leaq    -FRAME_SIZE(%rsp), %rsp
-        CFA_ENTRY FRAME_SIZE
-        movq    %r15, FRAME_R15(%rsp)
-        movq    %r14, FRAME_R14(%rsp)
-        movq    %r13, FRAME_R13(%rsp)
-        movq    %r12, FRAME_R12(%rsp)
-        movq    %rbp, FRAME_RBP(%rsp)
-        .cfi_rel_offset rbp, FRAME_RBP
-        movq    %rbx, FRAME_RBX(%rsp)
-        movq    %r9,  FRAME_R9(%rsp)
-        movq    %r8,  FRAME_R8(%rsp)
-        movq    %r10, FRAME_R10(%rsp)
-        movq    %rdx, FRAME_RDX(%rsp)
-        movq    %rsi, FRAME_RSI(%rsp)
-        movq    %rdi, FRAME_RDI(%rsp)
+        SAVE_FRAME
         movq    %rax, FRAME_NR(%rsp)
         movq    %rsp, %rbp                  /* rbp -> frame until the exit */
         .cfi_def_cfa rbp, 144 + FRAME_SIZE
@@ -193,7 +184,7 @@ exit_end:
 .Lslow: /* hook_exit_slow(frame, result): signals, yields. It returns the result to hand out, and
          * looks again; or leaves through frame_jump. */
         .cfi_def_cfa rbp, 144 + FRAME_SIZE
-        .cfi_rel_offset rbp, FRAME_RBP - 0
+        .cfi_offset rbp, FRAME_RBP - FRAME_SIZE - 144
         movq    %rbp, %rsp
         andq    $-16, %rsp
         movq    %rbp, %rdi
@@ -224,20 +215,7 @@ pass_check:
 pass_end:
 
 .Lpass_slow: /* as an emulated call whose handler has just returned */
-        leaq    -FRAME_SIZE(%rsp), %rsp
-        CFA_ENTRY FRAME_SIZE
-        movq    %r15, FRAME_R15(%rsp)
-        movq    %r14, FRAME_R14(%rsp)
-        movq    %r13, FRAME_R13(%rsp)
-        movq    %r12, FRAME_R12(%rsp)
-        movq    %rbp, FRAME_RBP(%rsp)
-        movq    %rbx, FRAME_RBX(%rsp)
-        movq    %r9,  FRAME_R9(%rsp)
-        movq    %r8,  FRAME_R8(%rsp)
-        movq    %r10, FRAME_R10(%rsp)
-        movq    %rdx, FRAME_RDX(%rsp)
-        movq    %rsi, FRAME_RSI(%rsp)
-        movq    %rdi, FRAME_RDI(%rsp)
+        SAVE_FRAME
         movq    $-1,  FRAME_NR(%rsp)        /* done: never restarted */
         movq    %rsp, %rbp
         jmp     .Lslow
@@ -278,21 +256,7 @@ pass_end:
         jne     .Lraw
         cmpl    $0, sched_active(%rip)
         je      .Lraw
-        leaq    -FRAME_SIZE(%rsp), %rsp
-        CFA_ENTRY FRAME_SIZE
-        movq    %r15, FRAME_R15(%rsp)
-        movq    %r14, FRAME_R14(%rsp)
-        movq    %r13, FRAME_R13(%rsp)
-        movq    %r12, FRAME_R12(%rsp)
-        movq    %rbp, FRAME_RBP(%rsp)
-        .cfi_rel_offset rbp, FRAME_RBP
-        movq    %rbx, FRAME_RBX(%rsp)
-        movq    %r9,  FRAME_R9(%rsp)
-        movq    %r8,  FRAME_R8(%rsp)
-        movq    %r10, FRAME_R10(%rsp)
-        movq    %rdx, FRAME_RDX(%rsp)
-        movq    %rsi, FRAME_RSI(%rsp)
-        movq    %rdi, FRAME_RDI(%rsp)
+        SAVE_FRAME
         movq    %rax, FRAME_NR(%rsp)
         movq    %rsp, %rbp
         .cfi_def_cfa rbp, 144 + FRAME_SIZE

@@ -157,16 +157,8 @@ ctx_resume:
         popq    %rbp
         ret
 .Lrestored:
-        movq    UTHREAD_FSBASE(%rdi), %rax
-        wrfsbase %rax
         movq    UTHREAD_RSP(%rdi), %rsp
-        popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %rbx
-        popq    %rbp
-        ret
+        jmp     .Lrest_fs
 .Lrest_pku:
         movl    260(%r8), %eax
         xorl    %ecx, %ecx
