@@ -129,14 +129,15 @@ static void thread_ended(struct uthread *u, void *arg)
     uint32_t *ctid = u->ctid, zero = 0;
     futex_exit_robust(u);
     signal_uthread_exit(u);
-    /* The moment that ctid is 0 the joiner may unmap the stack and glibc may reuse it. */
-    if (u->tid == stats->pid) { /* main keeps its slot: its tid must not be reused */
-        store_relaxed(&u->pub->state, UTHREAD_EXITING);
-    } else
-        uthread_free(u);
-    if (ctid && !uaccess_copy(ctid, &zero, sizeof zero)) {
+    /* The moment that ctid is 0 the joiner may unmap the stack and glibc may reuse it: u itself is ours. Only then
+     * is the tid let go: while ctid names it, a joiner's wait must find it (futex.c, is_ctid), or he would sleep in
+     * the kernel, where nobody wakes him. */
+    if (ctid && !uaccess_copy(ctid, &zero, sizeof zero))
         futex_wake_addr(ctid, 1, ~0u);
-    }
+    if (u->tid == stats->pid) /* main keeps its slot: its tid must not be reused */
+        store_relaxed(&u->pub->state, UTHREAD_EXITING);
+    else
+        uthread_free(u);
 }
 
 static void last_exit(void)

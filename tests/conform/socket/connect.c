@@ -33,7 +33,7 @@ static void *tcp(void *arg)
     CHECK_ERR(connect(fd, t_bad(), sizeof address), EFAULT);
     CHECK_ERR(connect(fd, (struct sockaddr *)&address, 3), EINVAL);
     close(fd);
-    CHECK_ERR(connect(fd, (struct sockaddr *)&address, sizeof address), EBADF);
+    CHECK_ERR(connect(-1, (struct sockaddr *)&address, sizeof address), EBADF);
     CHECK_ERR(connect(0, (struct sockaddr *)&address, sizeof address), ENOTSOCK);
     return arg;
 }
