@@ -612,9 +612,10 @@ static long deadline_of(const void *ts, bool absolute, bool realtime, int64_t *o
     if (t.sec < 0 || t.nsec < 0 || t.nsec >= NSEC_PER_SEC)
         return -EINVAL;
     int64_t ns = t.sec > INT64_MAX / NSEC_PER_SEC - 2 ? INT64_MAX - NSEC_PER_SEC : t.sec * NSEC_PER_SEC + t.nsec;
-    int64_t now = now_ns();
+    /* The other clock first: what passes between the two looks must make us late, never early. */
+    int64_t real = absolute && realtime ? clock_ns(0) : 0, now = now_ns();
     if (absolute && realtime)
-        ns -= clock_ns(0) - now;
+        ns -= real - now;
     else if (!absolute)
         ns = ns > INT64_MAX - NSEC_PER_SEC - now ? INT64_MAX - NSEC_PER_SEC : ns + now;
     *out = ns;

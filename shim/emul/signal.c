@@ -450,7 +450,7 @@ static inline void xsave_live(void *area)
 
 /* Build the signal frame for sig below `sp_limit` (0: below the red zone) and point the registers out at the
  * handler. False: the stack cannot take it. */
-static bool build_frame(struct uthread *u, const struct info *info, const struct kaction *a, const struct regs *r,
+static __attribute__((__noinline__)) bool build_frame(struct uthread *u, const struct info *info, const struct kaction *a, const struct regs *r,
                         uint64_t sp_limit, uint64_t mask_saved, uint64_t *sp_out)
 {
     extern int vec_kind;
@@ -551,11 +551,12 @@ static void die_of_segv(void)
 }
 
 /* Become the handler. Last step: no lock, no shim state. */
-static _Noreturn void enter_handler(struct uthread *u, int sig, const struct info *info, const struct kaction *a,
+static __attribute__((__noinline__)) _Noreturn void enter_handler(struct uthread *u, int sig, const struct info *info, const struct kaction *a,
                                     const struct regs *r)
 {
     uint64_t sp, before = handler_mask(u, sig, a);
-    /* Our own C frames lie where the signal frame would; build it below them. */
+    /* Our own C frames lie where the signal frame would; build it below them (this frame and build_frame's take less
+     * than 1 KiB: neither may be inlined). */
     uint64_t limit = (uint64_t)__builtin_frame_address(0) - 1024;
     if (!build_frame(u, info, a, r, limit, before, &sp))
         die_of_segv();

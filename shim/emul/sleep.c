@@ -34,9 +34,10 @@ static long do_sleep(struct frame *f, int clock, int flags, const void *req, voi
     if (t.sec < 0 || t.nsec < 0 || t.nsec >= NSEC_PER_SEC)
         return -EINVAL;
     int64_t ns = t.sec > INT64_MAX / NSEC_PER_SEC - 1 ? INT64_MAX : t.sec * NSEC_PER_SEC + t.nsec;
-    int64_t now = now_ns();
+    /* The other clock first: what passes between the two looks must make us late, never early. */
+    int64_t other = (flags & TIMER_ABSTIME) && clock != 1 ? clock_ns(clock) : 0, now = now_ns();
     if (flags & TIMER_ABSTIME) {
-        int64_t base = clock == 1 ? now : clock_ns(clock);
+        int64_t base = clock == 1 ? now : other;
         if (ns <= base)
             return 0;
         ns -= base;
