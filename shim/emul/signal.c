@@ -745,10 +745,9 @@ static bool settle_pc(struct mcontext *m)
     const struct intercept_site *s = intercept_find(m->rip);
     if (!s)
         return true;
-    if (m->rip == s->tail) { /* returned, not yet off the stub: as in exit_ret */
-        m->rbp = m->rsp - 8 - FRAME_SIZE;
-        m->rip = (uint64_t)exit_check;
-        return false;
+    if (m->rip == s->tail) { /* all but rsp is the program's again */
+        m->rsp += STUB_FRAME_BYTES;
+        m->rip = s->after;
     }
     if (m->rip >= s->after) {
         if (s->after_len == 0)
