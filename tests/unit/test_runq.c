@@ -101,7 +101,7 @@ static void *owner(void *arg)
     return NULL;
 }
 
-Test(runq, owners_and_thieves_lose_and_double_nothing, .timeout = 20)
+Test(runq, owners_and_thieves_lose_and_double_nothing, .timeout = 60)
 {
     pthread_t t[OWNERS];
     sched_setup(OWNERS, OWNERS * EACH);
