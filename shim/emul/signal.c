@@ -856,7 +856,6 @@ static void to_thread_any(int tid, int sig, const struct info *info)
 static int sigd_main(void *arg)
 {
     (void)arg;
-    sigd_tid = (int32_t)sys0(__NR_gettid);
     signal_mask_native(~SIG(POKE_SIGNAL));
     for (;;) {
         uint64_t set = ~(SIG(POKE_SIGNAL) | load_relaxed(&signalfd_mask));
@@ -1232,38 +1231,46 @@ long emul_timer_create(struct frame *f)
  * glibc asks for find it done. No worker is born meanwhile: it would inherit from one not yet changed.
  */
 static struct {
-    struct lock lock;      /* one at a time */
-    struct frame call;
-    uint32_t seq;          /* atomic: number of the broadcast */
-    uint32_t left;         /* atomic, futex word: who has still to do it */
-    uint32_t helpers_done; /* atomic: bit 0 sigd, bit 1 sysmon: have done it */
+    struct lock lock;     /* one at a time */
+    struct frame call;    /* stored before any `due` is raised (CAS on both sides) */
+    uint32_t left;        /* atomic, futex word: who has still to do it; set before any `due` is raised */
+    uint32_t due_sigd, due_sysmon; /* atomic; workers have theirs in struct worker */
+    bool made;            /* call has been made everywhere */
 } setxid;
 
-static long setxid_call(void)
+static long setxid_call(const struct frame *f)
 {
-    const struct frame *f = &setxid.call;
     return sys3((long)f->nr, (long)f->rdi, (long)f->rsi, (long)f->rdx);
 }
 
 /* In on_poke, on a worker or helper: whatever was interrupted, this touches only the kernel's state. */
 static void setxid_here(struct worker *w)
 {
-    uint32_t seq = load_acquire(&setxid.seq);
-    if (!load_relaxed(&setxid.left))
-        return;
-    if (w) {
-        if (w->setxid_seq == seq)
-            return;
-        w->setxid_seq = seq;
-    } else {
-        uint32_t bit = (int32_t)sys0(__NR_gettid) == sigd_tid ? 1 : 2;
-        if (fetch_or(&setxid.helpers_done, bit) & bit)
-            return;
+    uint32_t *due = NULL;
+    if (w)
+        due = &w->setxid_due;
+    else {
+        int32_t tid = (int32_t)sys0(__NR_gettid);
+        if (tid == sigd_tid)
+            due = &setxid.due_sigd;
+        else if (tid == sysmon_tid)
+            due = &setxid.due_sysmon;
+        for (uint32_t i = 0; !due && i < load_relaxed(&sched.nworkers); i++)
+            if (sched.workers[i].ktid == tid)
+                due = &sched.workers[i].setxid_due; /* just born: its GS base is not set yet */
     }
-    if (setxid_call() < 0)
+    if (!due || !load_relaxed(due) || !cas(due, 1u, 0u))
+        return;
+    if (setxid_call(&setxid.call) < 0)
         fatal("signal: credentials could be changed on one kernel thread and not on another");
     if (add_fetch(&setxid.left, (uint32_t)-1) == 0)
         sys6(__NR_futex, P(&setxid.left), 129, 1, 0, 0, 0);
+}
+
+static void setxid_ask(uint32_t *due, int32_t ktid)
+{
+    xchg(due, 1u);
+    sys3(__NR_tgkill, stats->pid, ktid, POKE_SIGNAL);
 }
 
 long signal_all_workers(struct frame *f);
@@ -1272,28 +1279,25 @@ long signal_all_workers(struct frame *f)
     hook_enter();
     lock_take(&setxid.lock);
     struct worker *me = worker_self();
-    bool repeated = setxid.seq && setxid.call.nr == f->nr && setxid.call.rdi == f->rdi && setxid.call.rsi == f->rsi &&
+    bool repeated = setxid.made && setxid.call.nr == f->nr && setxid.call.rdi == f->rdi && setxid.call.rsi == f->rsi &&
                     setxid.call.rdx == f->rdx && f->nr != __NR_setgroups;
-    long r = sys3((long)f->nr, (long)f->rdi, (long)f->rsi, (long)f->rdx);
+    long r = setxid_call(f);
     bool id = f->nr == __NR_setfsuid || f->nr == __NR_setfsgid; /* these return the old id */
     if ((r == 0 || id) && !repeated) {
         lock_take(&worker_birth);
-        uint32_t n = load_relaxed(&sched.nworkers), count = 0;
-        setxid.call = *f;
-        store_relaxed(&setxid.helpers_done, 0u);
+        uint32_t n = load_relaxed(&sched.nworkers), count = (sigd_tid > 0) + (sysmon_tid > 0);
         for (uint32_t i = 0; i < n; i++)
             count += sched.workers[i].ktid && &sched.workers[i] != me;
-        count += (sigd_tid != 0) + (sysmon_tid != 0);
-        store_relaxed(&setxid.left, count);
-        me->setxid_seq = setxid.seq + 1;
-        store_release(&setxid.seq, setxid.seq + 1);
+        setxid.call = *f;
+        setxid.made = true;
+        store_seq(&setxid.left, count);
         for (uint32_t i = 0; i < n; i++)
             if (sched.workers[i].ktid && &sched.workers[i] != me)
-                sys3(__NR_tgkill, stats->pid, sched.workers[i].ktid, POKE_SIGNAL);
-        if (sigd_tid)
-            sys3(__NR_tgkill, stats->pid, sigd_tid, POKE_SIGNAL);
-        if (sysmon_tid)
-            sys3(__NR_tgkill, stats->pid, sysmon_tid, POKE_SIGNAL);
+                setxid_ask(&sched.workers[i].setxid_due, sched.workers[i].ktid);
+        if (sigd_tid > 0)
+            setxid_ask(&setxid.due_sigd, sigd_tid);
+        if (sysmon_tid > 0)
+            setxid_ask(&setxid.due_sysmon, sysmon_tid);
         uint32_t left;
         while ((left = load_acquire(&setxid.left)))
             sys6(__NR_futex, P(&setxid.left), 128, left, 0, 0, 0);
@@ -1362,7 +1366,10 @@ int signal_activate(struct uthread *u, uint64_t mask)
     u->sigmask = mask;
     emul_worker_init(&sched.workers[0]);
     long r = helper_start(sigd_main, NULL, 64 * 1024);
-    return r < 0 ? (int)r : 0;
+    if (r < 0)
+        return (int)r;
+    sigd_tid = (int32_t)r;
+    return 0;
 }
 
 /* In a fork child, still on the forking thread's stack. */

@@ -684,7 +684,8 @@ int sched_init(void)
 
 int sched_start(void)
 {
-    return (int)helper_start(sysmon_main, NULL, 64 * 1024);
+    sysmon_tid = (int32_t)helper_start(sysmon_main, NULL, 64 * 1024);
+    return sysmon_tid < 0 ? sysmon_tid : 0;
 }
 
 void sched_reset(void)

@@ -180,7 +180,7 @@ struct worker {
     void *commit_arg;
     int64_t commit_deadline;
     uint64_t cpu_seen;     /* sysmon's own */
-    uint32_t setxid_seq;   /* the last change of credentials made here (signal.c) */
+    uint32_t setxid_due;   /* atomic: a change of credentials is to be made here (signal.c) */
 } cacheline;
 
 _Static_assert(offsetof(struct worker, cur) == WORKER_CUR, "entry.S");

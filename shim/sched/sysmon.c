@@ -119,7 +119,6 @@ int sysmon_main(void *arg)
     int64_t delay = MIN_DELAY_NS, trace_next = 0, second_next = 0;
     uint32_t idle = 0;
     int64_t idle_since = 0;
-    sysmon_tid = (int32_t)sys0(__NR_gettid);
     sys2(__NR_prctl, 29 /* PR_SET_TIMERSLACK */, 1);
     for (;;) {
         int64_t ts[2] = {delay / NSEC_PER_SEC, delay % NSEC_PER_SEC};
