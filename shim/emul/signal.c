@@ -671,7 +671,7 @@ void sigreturn_pending(struct ucontext *uc)
     enter_handler(u, sig, &info, &a, &r);
 }
 
-static void setxid_here(struct worker *w);
+static void setxid_here(void);
 
 /* ---- interrupted by the kernel ---- */
 
@@ -762,7 +762,7 @@ static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
     (void)ksig;
     (void)kinfo;
     struct worker *w = worker_self();
-    setxid_here(w);
+    setxid_here();
     if (!w || !w->cur || w->native)
         return;
     struct uthread *u = w->cur;
@@ -1243,22 +1243,17 @@ static long setxid_call(const struct frame *f)
     return sys3((long)f->nr, (long)f->rdi, (long)f->rsi, (long)f->rdx);
 }
 
-/* In on_poke, on a worker or helper: whatever was interrupted, this touches only the kernel's state. */
-static void setxid_here(struct worker *w)
+/* In on_poke, on a worker or helper: whatever was interrupted, this touches only the kernel's state. Who we are
+ * is the kernel's tid, not the GS base: that of a thread just born is still its creator's for some instructions. */
+static void setxid_here(void)
 {
-    uint32_t *due = NULL;
-    if (w)
-        due = &w->setxid_due;
-    else {
-        int32_t tid = (int32_t)sys0(__NR_gettid);
-        if (tid == sigd_tid)
-            due = &setxid.due_sigd;
-        else if (tid == sysmon_tid)
-            due = &setxid.due_sysmon;
-        for (uint32_t i = 0; !due && i < load_relaxed(&sched.nworkers); i++)
-            if (sched.workers[i].ktid == tid)
-                due = &sched.workers[i].setxid_due; /* just born: its GS base is not set yet */
-    }
+    if (likely(!load_relaxed(&setxid.left)))
+        return;
+    int32_t tid = (int32_t)sys0(__NR_gettid);
+    uint32_t *due = tid == sigd_tid ? &setxid.due_sigd : tid == sysmon_tid ? &setxid.due_sysmon : NULL;
+    for (uint32_t i = 0; !due && i < load_relaxed(&sched.nworkers); i++)
+        if (sched.workers[i].ktid == tid)
+            due = &sched.workers[i].setxid_due;
     if (!due || !load_relaxed(due) || !cas(due, 1u, 0u))
         return;
     if (setxid_call(&setxid.call) < 0)
