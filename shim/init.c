@@ -59,6 +59,7 @@
 
 extern const emul_handler syscall_table[SYSCALL_TABLE_SIZE];
 void handoff_entry(void);
+void handoff_vdso_entry(void);
 
 static bool enabled;
 static bool patched;
@@ -275,6 +276,27 @@ static void refuse(const char *fmt, const char *detail, long err)
     }
 }
 
+static int want_cpu_clocks(int nr, const char *object, void *context)
+{
+    (void)object;
+    (void)context;
+    return nr == __NR_clock_gettime || nr == __NR_clock_getres ? INTERCEPT_PATCH : INTERCEPT_NATIVE;
+}
+
+/* The vDSO asks the kernel for CPU clocks, by an instruction of its own (emul/cputime.c). Where it cannot be written to
+ * (a kernel that seals it), CLOCK_THREAD_CPUTIME_ID stays the worker's. */
+static void patch_vdso(void)
+{
+    struct intercept_config c = {.entry = (uintptr_t)handoff_vdso_entry, .want = want_cpu_clocks, .vdso = true,
+                                 .dlopen = real_dlopen};
+    struct intercept_plan *plan = NULL;
+    struct intercept_report rep = {0};
+    if (intercept_scan(&c, &plan, &rep) < 0 || !plan || intercept_apply(plan, &rep) < 0) {
+        intercept_undo_plan(plan);
+        report(LOG_INFO, "the vDSO stays as it is: %s", rep.reason);
+    }
+}
+
 static void second(void)
 {
     stats_fold();
@@ -340,6 +362,8 @@ static int activate_masked(uint64_t mask)
             step = "patching";
         else
             patched = true;
+        if (patched)
+            patch_vdso();
     }
     if (r < 0) {
         if (plan && !patched)

@@ -75,6 +75,12 @@ uint64_t frame_resume(const struct frame *f);  /* where the program goes on */
 uint64_t frame_restart(const struct frame *f); /* where it makes the call again (rax = nr) */
 _Noreturn void frame_jump(const struct frame *f);
 
+/* ---- CPU time (cputime.c) ---- */
+/* A CPU clock of one thread of ours? Then *u is that user thread, or NULL if it is gone. */
+bool cputime_clock(int id, struct uthread **u);
+bool cputime_is_thread_clock(int id);
+long cputime_nanosleep(struct frame *f);
+
 /* ---- parts ---- */
 int uthreads_init(uint64_t xsave_stride);
 void emul_worker_init(struct worker *w); /* on a new worker: signal stack, mask */

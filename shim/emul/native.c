@@ -98,9 +98,11 @@ long native_block_in_hook(struct frame *f)
     struct uthread *u = uthread_self();
     COUNT(sys_block);
     show_syscall(u, (long)f->nr);
-    store_relaxed(&u->pub->since, tsc_now());
+    uint64_t since = tsc_now();
+    store_relaxed(&u->pub->since, since);
     entersyscall_block((int)f->nr);
     long r = sys_intr(f);
+    worker_self()->now_tsc += tsc_now() - since; /* a wait is not counted as CPU time (cputime.c) */
     exitsyscall();
     store_relaxed(&u->pub->state, UTHREAD_RUNNING);
     return settle(f, r);

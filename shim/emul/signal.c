@@ -769,7 +769,7 @@ static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
     if (!(load_relaxed(&u->attn) & ATTN_SIGNAL))
         return;
     bool user = settle_pc(&uc->mc);
-    if (!user || load_relaxed(&w->hook))
+    if (!user || load_relaxed(&w->hook) || load_relaxed(&w->in_clock))
         return;
     fetch_and(&u->attn, ~(uint32_t)ATTN_SIGNAL);
     struct info info;

@@ -68,7 +68,9 @@ long emul_clock_nanosleep(struct frame *f)
     switch (clock) {
     case 0: case 1: case 7: case 11: /* REALTIME MONOTONIC BOOTTIME TAI */
         return do_sleep(f, clock, (int)f->rsi, (const void *)f->rdx, (void *)f->r10);
-    default: /* CPU clocks, alarm clocks, nonsense: the kernel's business */
+    default: /* alarm clocks, nonsense, other CPU clocks: the kernel's business */
+        if (cputime_is_thread_clock(clock))
+            return cputime_nanosleep(f);
         return native_block(f);
     }
 }

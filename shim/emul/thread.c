@@ -376,6 +376,7 @@ int thread_activate(uint64_t mask)
     struct worker *w = &sched.workers[0];
     u->worker = w;
     w->cur = u;
+    cputime_activate(w, u);
     store_relaxed(&u->pub->state, UTHREAD_RUNNING);
     store_relaxed(&u->pub->worker, 0);
     store_relaxed(&u->pub->since, tsc_now());

@@ -76,6 +76,8 @@ struct intercept_config {
      * text stays executable meanwhile. All other sites count as refused, which in
      * libc makes the plan critical. */
     bool others;
+    /* The vDSO, and nothing else. Apart, since the kernel may refuse to have it written to. */
+    bool vdso;
     /* How to open libZydis: dlopen when NULL. For a caller that interposes dlopen. */
     void *(*dlopen)(const char *file, int flags);
 };

@@ -592,14 +592,16 @@ static int add_object(struct scan *scan)
 }
 
 /* libZydis and libZycore must not be patched under their own feet; the shim calls the kernel
- * for itself; the vdso has no calls worth catching and is not ours to write. */
+ * for itself; the vdso is asked for apart. */
 static bool is_excluded(const struct scan *scan)
 {
     const struct object *object = &scan->object;
     const uintptr_t self = (uintptr_t)&intercept_scan;
     const char *name = base_name(scan->name);
 
-    return object->base == scan->vdso || (self >= object->start && self < object->end) ||
+    if (scan->config->vdso || object->base == scan->vdso)
+        return object->base != scan->vdso || !scan->config->vdso;
+    return (self >= object->start && self < object->end) ||
            starts_with(name, "linux-vdso.") || starts_with(name, "libZydis.so") ||
            starts_with(name, "libZycore.so");
 }

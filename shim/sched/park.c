@@ -75,7 +75,7 @@ enum wake park(enum stats_wait why, uint64_t object, int64_t deadline,
     struct uthread *u = w->cur;
     struct stats_uthread *pub = u->pub;
     invariant(w->hook && w->claim == CLAIM_HELD && w->proc);
-    w->now_tsc = tsc_now();
+    turn_ends(w, u);
     store_relaxed(&pub->object, object);
     store_relaxed(&pub->wait, (uint8_t)why);
     store_relaxed(&pub->since, w->now_tsc);
@@ -171,7 +171,7 @@ void sched_yield_now(void)
         return;
     COUNT(yields);
     event(p, EV_YIELD, u->tid);
-    w->now_tsc = tsc_now();
+    turn_ends(w, u);
     store_relaxed(&u->pub->since, w->now_tsc);
     ctx_park(u, w->g0_top, yield_g0, &w->vec_inuse);
 }

@@ -325,7 +325,7 @@ cold void proc_regain(void)
         event(p, EV_REGAIN, u->tid);
         return;
     }
-    w->now_tsc = tsc_now();
+    turn_ends(w, u);
     store_relaxed(&u->pub->state, UTHREAD_RUNNABLE);
     store_relaxed(&u->pub->wait, WAIT_WORKER);
     store_relaxed(&u->pub->since, w->now_tsc);
@@ -634,6 +634,8 @@ _Noreturn void schedule(void)
     store_relaxed(&u->pub->state, UTHREAD_RUNNING);
     store_relaxed(&w->pub->utid, u->tid);
     store_relaxed(&w->pub->state, WORKER_RUN);
+    if (unlikely(load_relaxed(&cputime_level)))
+        cputime_begin_turn(w, u, now);
     w->cur = u;
     ctx_resume(u, w->vec_inuse);
 }

@@ -97,7 +97,14 @@ struct uthread {
         int32_t flags;
     } altstack;
     void *pi_held;  /* private PI futexes it owns (futex.c) */
-    int64_t run_since; /* tsc when it was dispatched */
+    struct {           /* CPU time once somebody asked (cputime.c); written by the owner */
+        uint32_t seq;  /* odd while the rest changes */
+        int64_t ns;    /* the worker's kernel clock over finished turns, and the estimate below */
+        uint64_t counted; /* of pub->ran: in ns already, as an estimate */
+        int64_t mark;  /* that clock when this turn began; -1: the turn is counted by the TSC */
+        int64_t usage[8], usage_mark[8]; /* likewise, enum usage */
+        int64_t utime; /* as last told: never less */
+    } cpu;
     struct sigpending sig; /* under sig lock */
     struct uthread *all_next, *all_prev; /* under uthreads lock */
     uint64_t wait_missed; /* atomic: the wait that somebody wanted to claim before it was open */
@@ -181,6 +188,9 @@ struct worker {
     int64_t commit_deadline;
     uint64_t cpu_seen;     /* sysmon's own */
     uint32_t setxid_due;   /* atomic: a change of credentials is to be made here (signal.c) */
+    uint32_t in_clock;     /* we are in the vDSO for ourselves (entry.S, signal.c) */
+    int64_t cpu_last;      /* the kernel's CPU clock of this thread at the end of the last turn (cputime.c) */
+    uint64_t cpu_last_tsc; /* when that was */
 } cacheline;
 
 _Static_assert(offsetof(struct worker, cur) == WORKER_CUR, "entry.S");
@@ -191,6 +201,7 @@ _Static_assert(offsetof(struct worker, sysno1) == WORKER_SYSNO1, "entry.S");
 _Static_assert(offsetof(struct worker, systick) == WORKER_SYSTICK, "entry.S");
 _Static_assert(offsetof(struct worker, claim) == WORKER_CLAIM, "entry.S");
 _Static_assert(offsetof(struct worker, emuls) == WORKER_EMULS, "entry.S");
+_Static_assert(offsetof(struct worker, in_clock) == WORKER_IN_CLOCK, "entry.S");
 _Static_assert(offsetof(struct uthread, rsp) == UTHREAD_RSP, "switch.S");
 _Static_assert(offsetof(struct uthread, fsbase) == UTHREAD_FSBASE, "switch.S");
 _Static_assert(offsetof(struct uthread, xsave) == UTHREAD_XSAVE, "switch.S");
@@ -341,6 +352,31 @@ extern struct uthread *uthreads_all;
 
 /* End the current user thread: `last` runs on g0 and frees what is left. Hook. */
 _Noreturn void uthread_exit(void (*last)(struct uthread *u, void *arg), void *arg);
+
+/* ---- CPU time (cputime.c) ------------------------------------------------------------------- */
+
+/* Nobody has asked for the CPU time of a user thread: turns on workers are added up in TSC ticks (pub->ran), which
+ * counts what the kernel gave to others meanwhile. From the first question on (bit 1; bit 2: getrusage as well) each
+ * turn is measured with the worker's kernel clock, at a system call per switch. Never goes back. */
+extern uint32_t cputime_level;
+void cputime_end_turn(struct worker *w, struct uthread *u, uint64_t now); /* hook or g0, level > 0 */
+void cputime_begin_turn(struct worker *w, struct uthread *u, uint64_t now);
+/* The user thread has left, or is about to leave, its worker. */
+static always_inline void turn_ends(struct worker *w, struct uthread *u)
+{
+    uint64_t now = tsc_now();
+    if (unlikely(load_relaxed(&cputime_level)))
+        cputime_end_turn(w, u, now);
+    else
+        store_relaxed(&u->pub->ran, u->pub->ran + (now - w->now_tsc));
+    w->now_tsc = now;
+}
+enum usage { USAGE_STIME, USAGE_MINFLT, USAGE_MAJFLT, USAGE_INBLOCK, USAGE_OUBLOCK, USAGE_NVCSW, USAGE_NIVCSW };
+/* CPU time of u, ns. Never goes back. Any; not in a hook if u is the caller. */
+int64_t cputime_of(struct uthread *u);
+void cputime_activate(struct worker *w, struct uthread *u); /* main: with what it used before */
+/* Adds the caller's usage since its start to out; enum usage. Not in a hook. */
+void cputime_usage_self(int64_t out[8]);
 
 /* ---- workers, procs, sysmon ------------------------------------------------------------------ */
 

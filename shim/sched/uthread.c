@@ -78,6 +78,9 @@ struct uthread *uthread_alloc(void)
     u->pub->wired = 0;
     u->pub->worker = -1;
     u->pub->dispatches = 0;
+    u->pub->ran = 0;
+    memset(&u->cpu, 0, sizeof u->cpu);
+    u->cpu.mark = u->cpu.usage_mark[0] = -1;
     store_relaxed(&u->pub->state, UTHREAD_RUNNABLE);
     store_relaxed(&u->pub->tid, u->tid);
     return u;
@@ -132,7 +135,7 @@ void uthread_exit(void (*last)(struct uthread *u, void *arg), void *arg)
     struct uthread *u = w->cur;
     COUNT(exited);
     event(w->proc, EV_EXIT, u->tid);
-    w->now_tsc = tsc_now();
+    turn_ends(w, u);
     store_relaxed(&u->pub->state, UTHREAD_EXITING);
     w->commit = last;
     w->commit_arg = arg;

@@ -21,8 +21,17 @@ int64_t ns_to_tsc(int64_t ns)
 int64_t clock_ns(int clock)
 {
     int64_t ts[2] = {0, 0};
+    struct worker *w = load_relaxed(&sched_active) ? worker_self() : NULL;
+    /* No signal handler may run here though it is not our text; nor are we to catch our own call where the vDSO has
+     * to make one (its system calls are patched too). */
+    if (w)
+        store_relaxed(&w->in_clock, w->in_clock + 1);
+    fence_compiler();
     if (!vdso_clock || vdso_clock(clock, ts) != 0)
         sys2(__NR_clock_gettime, clock, P(ts));
+    fence_compiler();
+    if (w)
+        store_relaxed(&w->in_clock, w->in_clock - 1);
     return ts[0] * NSEC_PER_SEC + ts[1];
 }
 

@@ -96,7 +96,7 @@ struct stats_uthread {
     int32_t pad2;
     char name[16];  /* NUL-terminated */
     uint64_t dispatches;
-    uint64_t spare;
+    uint64_t ran;   /* TSC ticks on workers, up to its last park; waits inside system calls left out as far as known */
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct stats_uthread) == 64, "one cache line each");

@@ -251,6 +251,18 @@ pass_end:
 1:      syscall
         ret
 
+/* Where the stubs of the vDSO arrive: as handoff_entry, unless the shim itself is looking at the clock. */
+        .globl  handoff_vdso_entry
+        .hidden handoff_vdso_entry
+handoff_vdso_entry:
+        .cfi_def_cfa rsp, 144
+        rdgsbase %r11
+        testq   %r11, %r11
+        jz      .Lraw
+        cmpl    $0, %gs:WORKER_IN_CLOCK
+        jne     .Lraw
+        jmp     handoff_entry
+
 .Lforeign: /* A kernel thread that is not ours, or a dormant process: only futexes concern us. */
         cmpq    $202, %rax
         jne     .Lraw

@@ -43,6 +43,7 @@
 #define WORKER_SYSTICK 36
 #define WORKER_CLAIM  40
 #define WORKER_EMULS  44
+#define WORKER_IN_CLOCK 164
 /* struct fdrec (emul/fd.h) */
 #define FDS_MAX       1048576
 #define FDREC_TYPE    8
