@@ -164,6 +164,30 @@ T_UNUSED static void t_settle(void)
     nanosleep(&pause, NULL);
 }
 
+/* t_poke: signal the thread until *done is set; one signal may come before the wait it is meant to end. */
+T_UNUSED static void t_poke(pthread_t thread, int number, const volatile int *done)
+{
+    while (!*done) {
+        struct timespec tick = {0, 300000};
+        pthread_kill(thread, number);
+        nanosleep(&tick, NULL);
+    }
+}
+
+/* t_descriptors: at least this many numbers may be open, or the program is skipped. */
+T_UNUSED static void t_descriptors(rlim_t count)
+{
+    struct rlimit limit;
+    CHECK_OK(getrlimit(RLIMIT_NOFILE, &limit));
+    if (limit.rlim_cur >= count)
+        return;
+    limit.rlim_cur = count;
+    if (limit.rlim_max < count)
+        limit.rlim_max = count;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        t_skip("not that many descriptors allowed");
+}
+
 T_UNUSED static void t_pair(int ends[2])
 {
     CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
