@@ -1,4 +1,5 @@
 #include "fd.h"
+#include "kwait.h"
 
 #include "../sched/internal.h"
 
@@ -401,8 +402,8 @@ long emul_fcntl(struct frame *f)
             note_nonblock(fd, f->rdx & O_NONBLOCK);
         return r;
     }
-    case 7: case 38: /* F_SETLKW, F_OFD_SETLKW */
-        return native_block(f);
+    case 6: case 7: case 37: case 38: /* F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW */
+        return kwait_setlk(f);
     }
     return sys_intr(f);
 }

@@ -15,8 +15,7 @@ uint64_t frame_restart(const struct frame *f)
     return *(const uint64_t *)((const char *)f + FRAME_TAIL) - (STUB_TAIL - STUB_STEP);
 }
 
-/* signal(7): which interrupted calls start again after a handler with SA_RESTART. */
-static bool restarts(long nr)
+bool call_restarts(long nr)
 {
     switch (nr) {
     case __NR_poll:
@@ -42,10 +41,20 @@ static bool restarts(long nr)
     return true;
 }
 
+static inline long settle(struct frame *f, long r);
+long native_settle(struct frame *f, long r)
+{
+    return settle(f, r);
+}
+
 static inline long settle(struct frame *f, long r)
 {
-    if (unlikely(r == -EINTR) && (load_relaxed(&uthread_self()->attn) & ATTN_SIGNAL))
-        return restarts((long)f->nr) ? -ERESTARTSYS : -ERESTARTNOHAND;
+    if (unlikely(r == -EINTR) && f->nr != __NR_close) { /* close(2): done in spite of it, never again */
+        /* By a poke. It may have come late: for a signal that was taken before this call began. Then there is
+         * nothing to be told, and the way out, made to look, makes the call again. */
+        fetch_or(&uthread_self()->attn, (uint32_t)ATTN_SIGNAL);
+        return call_restarts((long)f->nr) ? -ERESTARTSYS : -ERESTARTNOHAND;
+    }
     if (unlikely(r == -EPIPE)) {
         /* The kernel sent SIGPIPE to this kernel thread, where it is blocked: hand it to the user thread. */
         uint64_t set = 1ull << (13 - 1);
@@ -93,7 +102,8 @@ long fast_settle(struct frame *f, long r)
     return settle(f, r);
 }
 
-long native_block_in_hook(struct frame *f)
+/* Counted already. */
+static long block_counted(struct frame *f)
 {
     struct uthread *u = uthread_self();
     COUNT(sys_block);
@@ -103,9 +113,24 @@ long native_block_in_hook(struct frame *f)
     entersyscall_block((int)f->nr);
     long r = sys_intr(f);
     worker_self()->now_tsc += tsc_now() - since; /* a wait is not counted as CPU time (cputime.c) */
+    block_end();
     exitsyscall();
     store_relaxed(&u->pub->state, UTHREAD_RUNNING);
     return settle(f, r);
+}
+
+long native_block_in_hook(struct frame *f)
+{
+    block_begin();
+    return block_counted(f);
+}
+
+bool native_block_admitted(struct frame *f, long *result)
+{
+    if (!block_admit())
+        return false;
+    *result = block_counted(f);
+    return true;
 }
 
 long native_block(struct frame *f)

@@ -10,7 +10,7 @@
  * differs; the parent, back, comes through after_vfork. Nothing of this touches the stack they share: the call is made by
  * the site's own instruction (entry.S, .Lraw).
  */
-#include "emul.h"
+#include "kwait.h"
 
 #include "../sched/internal.h"
 
@@ -56,6 +56,7 @@ void process_in_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size)
     stats_reset();
     fd_reset();
     netpoll_reset();
+    kwait_reset();
     signal_child(mask, alt_sp, alt_size);
 }
 

@@ -20,7 +20,7 @@
  * Locks: sig_lock guards actions, pending sets and queues. Taken in hooks, by sigd, and in on_poke and on_fault only
  * when program code was interrupted: nobody on that kernel thread holds it then.
  */
-#include "emul.h"
+#include "kwait.h"
 
 #include "../intercept/intercept.h"
 #include "../sched/internal.h"
@@ -870,6 +870,8 @@ static int sigd_main(void *arg)
             stats_dump();
             continue;
         }
+        if (r == SIGCHLD)
+            kwait_child(info.pid);
         int tid = info.code == -2 /* SI_TIMER */ ? timer_owner(info.pid) : 0;
         if (tid)
             to_thread_any(tid, (int)r, &info);

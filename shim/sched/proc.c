@@ -64,8 +64,19 @@ bool chaos_slow(unsigned n)
 
 /* ---- owning procs ---- */
 
+/* Work had found no worker (sched_wake_one). */
+static cold void limit_over(void)
+{
+    int64_t since = load_relaxed(&sched.need_since);
+    if (cas(&sched.need_worker, 1u, 0u))
+        __atomic_fetch_add(&stats_shared->worker_limit_us, (uint64_t)tsc_to_ns((int64_t)tsc_now() - since) / 1000,
+                           __ATOMIC_RELAXED);
+}
+
 void proc_acquire(struct worker *w, struct proc *p)
 {
+    if (unlikely(load_relaxed(&sched.need_worker)))
+        limit_over();
     p->worker = w;
     w->proc = p;
     store_relaxed(&p->st->worker, (int32_t)w->index);
@@ -238,8 +249,11 @@ void sched_wake_one(void)
             lock_take(&sched.lock);
             idle_push(p);
             lock_drop(&sched.lock);
-            store_relaxed(&sched.need_worker, 1u);
-            COUNT_SHARED(worker_limit);
+            if (!load_relaxed(&sched.need_worker)) {
+                store_relaxed(&sched.need_since, (int64_t)tsc_now());
+                xchg(&sched.need_worker, 1u);
+                COUNT_SHARED(worker_limit);
+            }
             add_fetch(&sched.nspinning, (uint32_t)-1);
             if (load_relaxed(&sched.poller))
                 sched_up.poll_break();
@@ -288,11 +302,21 @@ struct proc *proc_take(struct proc *p)
     if (!w || !cas(&w->claim, (uint32_t)CLAIM_HELD, (uint32_t)CLAIM_ASKED))
         return NULL;
     sys3(__NR_membarrier, MEMBARRIER_PRIVATE_EXPEDITED, 0, 0); /* pairs with hook_enter */
-    if (load_acquire(&w->hook) == 0 && w->proc == p &&
-        cas(&w->claim, (uint32_t)CLAIM_ASKED, (uint32_t)CLAIM_LOST)) {
-        store_relaxed(&w->pub->proc, -1);
-        store_relaxed(&p->worker, NULL);
-        return p;
+    if (load_acquire(&w->hook) == 0 && w->proc == p) {
+        /* Counted before it can know: as soon as it sees LOST it takes itself off (proc_regain). in_block is as its
+         * owner left it before hook became 0. */
+        bool stuck = !load_relaxed(&w->in_block);
+        if (stuck) {
+            add_fetch(&sched.nstuck, 1u);
+            store_release(&w->stuck, 1u); /* pairs with the xchg in proc_regain */
+        }
+        if (cas(&w->claim, (uint32_t)CLAIM_ASKED, (uint32_t)CLAIM_LOST)) {
+            store_relaxed(&w->pub->proc, -1);
+            store_relaxed(&p->worker, NULL);
+            return p;
+        }
+        if (stuck && xchg(&w->stuck, 0u))
+            add_fetch(&sched.nstuck, (uint32_t)-1);
     }
     cas(&w->claim, (uint32_t)CLAIM_ASKED, (uint32_t)CLAIM_HELD);
     return NULL;
@@ -318,6 +342,8 @@ cold void proc_regain(void)
             return;
     struct uthread *u = w->cur;
     w->proc = NULL;
+    if (load_relaxed(&w->stuck) && xchg(&w->stuck, 0u))
+        add_fetch(&sched.nstuck, (uint32_t)-1);
     struct proc *p = idle_take();
     if (p) {
         proc_acquire(w, p);
@@ -358,6 +384,43 @@ void entersyscall_block(int nr)
     p->worker = NULL;
     proc_give(p);
     store_release(&w->hook, 0u);
+}
+
+/* ---- workers in the kernel ----
+ *
+ * MAX_WORKERS bounds them. If all stood in calls that only another user thread of this process can end (a lock, a
+ * message), nobody would be left to run that one. So those calls take at most block_budget workers, and the last
+ * ones are for what can run. What ends by itself (files) is not asked, only counted, when sysmon took its proc.
+ */
+static uint32_t workers_in_kernel(void)
+{
+    int32_t stuck = (int32_t)load_relaxed(&sched.nstuck);
+    return load_relaxed(&sched.nblocked) + (stuck > 0 ? (uint32_t)stuck : 0);
+}
+
+bool block_admit(void)
+{
+    if (chaos(2))
+        return false;
+    if (workers_in_kernel() >= sched.block_budget)
+        return false;
+    block_begin();
+    if (workers_in_kernel() <= sched.block_budget)
+        return true;
+    block_end(); /* another was faster */
+    return false;
+}
+
+void block_begin(void)
+{
+    add_fetch(&sched.nblocked, 1u);
+    worker_self()->in_block = 1;
+}
+
+void block_end(void)
+{
+    worker_self()->in_block = 0;
+    add_fetch(&sched.nblocked, (uint32_t)-1);
 }
 
 /* ---- the scheduler loop ---- */
@@ -662,6 +725,7 @@ int sched_init(void)
     uint32_t nprocs = (uint32_t)options.procs;
     sched.nprocs = nprocs;
     sched.max_workers = (uint32_t)options.max_workers + 1;
+    sched.block_budget = sched.max_workers - (sched.max_workers < 16 ? 1 : sched.max_workers / 8);
     sched.retake_tsc = ns_to_tsc(options.retake);
     sched.preempt_tsc = ns_to_tsc(options.preempt);
     sched.procs = sys_map(NULL, sizeof(struct proc) * nprocs, 3, 0);

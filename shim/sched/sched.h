@@ -191,6 +191,8 @@ struct worker {
     uint32_t in_clock;     /* we are in the vDSO for ourselves (entry.S, signal.c) */
     int64_t cpu_last;      /* the kernel's CPU clock of this thread at the end of the last turn (cputime.c) */
     uint64_t cpu_last_tsc; /* when that was */
+    uint32_t in_block;     /* owner; read by sysmon once hook is 0: counted in sched.nblocked */
+    uint32_t stuck;        /* atomic: counted in sched.nstuck (proc_take) */
 } cacheline;
 
 _Static_assert(offsetof(struct worker, cur) == WORKER_CUR, "entry.S");
@@ -219,14 +221,18 @@ struct sched {
     uint32_t nspinning;        /* atomic */
     uint32_t nworkers;         /* atomic */
     uint32_t nworkers_idle;
-    uint32_t need_worker;      /* runnable work found no worker (MAX_WORKERS) */
+    uint32_t need_worker;      /* atomic: runnable work found no worker (MAX_WORKERS) */
+    uint32_t nblocked;         /* atomic: workers in calls known to block (block_admit) */
+    uint32_t nstuck;           /* atomic, signed: others that lost their proc in the kernel or computing */
+    int64_t need_since;        /* tsc when need_worker became 1; by who made it so */
     uint32_t nlive;            /* user threads alive */
     int64_t poll_until cacheline; /* atomic: a worker sleeps in the poller until then; 0: none */
     uint32_t poller;              /* atomic: 1 while some worker is in the blocking poll */
     uint32_t npollwait;           /* atomic: user threads that only the poller can wake */
     int64_t last_poll;            /* tsc of the last poll */
     uint32_t nprocs;
-    uint32_t max_workers;
+    uint32_t max_workers;         /* HANDOFF_MAX_WORKERS and the main thread's */
+    uint32_t block_budget;        /* of these, how many may stand in the kernel: block_admit */
     uint32_t sysmon_asleep;       /* atomic futex word */
     int64_t retake_tsc, preempt_tsc;
     struct proc *procs;           /* [nprocs] */
@@ -309,6 +315,14 @@ static always_inline void exitsyscall(void)
 }
 /* As entersyscall, for a call that is known to block: gives the proc away first when work waits. */
 void entersyscall_block(int nr);
+
+/* Workers that stand in the kernel are counted. block_admit: may one more? False when only the last ones
+ * would be left, which are kept for user threads that can run: whoever would wake us may be one of them. The caller
+ * then waits otherwise (emul/kwait.c). block_begin counts without asking, for calls that cannot be made otherwise. Before
+ * entersyscall_block; block_end right after the call. Hook; block_end also without a proc. */
+bool block_admit(void);
+void block_begin(void);
+void block_end(void);
 
 /* ---- parking (park.c) ---------------------------------------------------------------------- */
 
