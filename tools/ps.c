@@ -12,6 +12,7 @@
 
 struct listing {
     json_t *json; /* NULL: text */
+    bool verbose; /* name each page that is removed */
     int status;
 };
 
@@ -32,17 +33,20 @@ static void show(struct listing *l, const struct process *p, const struct page *
                h->workers_live, h->uthreads_live, command);
 }
 
-/* A page whose process is gone: removed if it is ours, since nobody else will. The owner of the
- * directory is checked too: in a stranger's, the name could become something else meanwhile. */
-static void clean_stale(int directory, const char *name, const struct page *page, const char *why)
+/* A page whose process is gone: removed if it is ours, since nobody else will, and without a word,
+ * since that is no news. The owner of the directory is checked too: in a stranger's, the name could
+ * become something else meanwhile. */
+static void clean_stale(const struct listing *l, int directory, const char *path, const char *name,
+                        const char *why)
 {
     struct stat file, dir;
+    bool removed = fstatat(directory, name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+                   fstat(directory, &dir) == 0 && S_ISREG(file.st_mode) &&
+                   file.st_uid == geteuid() && dir.st_uid == geteuid() &&
+                   unlinkat(directory, name, 0) == 0;
 
-    if (fstat(page->fd, &file) == 0 && fstat(directory, &dir) == 0 && file.st_uid == geteuid() &&
-        dir.st_uid == geteuid() && unlinkat(directory, name, 0) == 0)
-        complain("%s: %s; removed", page->path, why);
-    else
-        complain("%s: %s", page->path, why);
+    if (l->verbose)
+        complain("%s/%s: %s%s", path, name, why, removed ? "; removed" : "");
 }
 
 static void look_at(struct listing *l, int directory, const char *path, const char *name)
@@ -60,14 +64,18 @@ static void look_at(struct listing *l, int directory, const char *path, const ch
     if (error == -ENOENT)
         return; /* ended just now */
     if (error) {
+        if (process_read(pid, &p) == -ESRCH) { /* unreadable, and nobody's */
+            clean_stale(l, directory, path, name, "left by a process that has ended");
+            return;
+        }
         complain("%s", why);
         l->status = STATUS_NO;
         return;
     }
     if (process_read(pid, &p) || p.zombie || p.inner_pid != page.h.pid)
-        clean_stale(directory, name, &page, "left by a process that has ended");
+        clean_stale(l, directory, path, name, "left by a process that has ended");
     else if (p.start_time != page.h.start_time)
-        clean_stale(directory, name, &page, "left by an earlier process with the same id");
+        clean_stale(l, directory, path, name, "left by an earlier process with the same id");
     else
         show(l, &p, &page);
     page_close(&page);
@@ -105,7 +113,7 @@ static void list_directory(struct listing *l, const char *path)
 
 static int main_ps(int argc, char **argv)
 {
-    static const struct flag flags[] = {{"json", 0, FLAG_ALONE}, {0}};
+    static const struct flag flags[] = {{"json", 0, FLAG_ALONE}, {"verbose", 'v', FLAG_ALONE}, {0}};
     struct page_directories directories;
     struct listing l = {0};
     struct args a;
@@ -117,7 +125,10 @@ static int main_ps(int argc, char **argv)
             return a.status;
         if (arg == ARG_WORD)
             return usage_error(&command_ps, "takes no argument, not %s", a.value);
-        l.json = l.json ? l.json : json_array();
+        if (arg == 1)
+            l.verbose = true;
+        else if (!l.json)
+            l.json = json_array();
     }
     if (!l.json)
         printf("%8s  %-8s  %5s  %7s  %8s  %s\n", "PID", "STATE", "PROCS", "WORKERS", "THREADS",
@@ -135,12 +146,13 @@ static int main_ps(int argc, char **argv)
 
 const struct subcommand command_ps = {
     .name = "ps",
-    .synopsis = "ps [--json]",
+    .synopsis = "ps [--json] [-v]",
     .summary = "The processes that run under handoff",
-    .help = "      --json  an array of objects\n"
+    .help = "      --json     an array of objects\n"
+            "  -v, --verbose  name what killed processes left behind\n"
             "\n"
             "Lists your processes; as root, everybody's. Statistics left by a process that was\n"
-            "killed are reported and, if they are yours, removed.\n"
+            "killed are removed, if they are yours.\n"
             "Exit status: 0; 1 something could not be read; 2 usage.\n",
     .usage_status = STATUS_USAGE,
     .main = main_ps,

@@ -217,8 +217,17 @@ def test_ps_removes_what_a_crash_left():
     page.tell("abort")
     page.p.wait(60)
     assert page.path.exists()
-    out, err = handoff("ps")
+    out, err = handoff("ps", "--verbose")
     assert str(page.pid) not in out and f"{page.path}: left by" in err and "removed" in err
+    assert not page.path.exists()
+
+
+def test_ps_says_nothing_of_what_a_crash_left_unless_asked():
+    page = Page(damage="version")
+    page.tell("abort")
+    page.p.wait(60)
+    out, err = handoff("ps")
+    assert str(page.pid) not in out and not err
     assert not page.path.exists()
 
 
@@ -227,7 +236,7 @@ def test_a_page_of_an_earlier_process_with_the_same_id():
     for command in ("stat", "threads", "config"):
         _, err = handoff(command, page.pid, status=1)
         assert "earlier process" in one_line(err)
-    out, err = handoff("ps")
+    out, err = handoff("ps", "-v")
     assert str(page.pid) not in out and "earlier process" in err
     assert not page.path.exists()
 

@@ -34,7 +34,7 @@ _handoff()
             --state=parked --state=exiting $(_handoff_pids)" -- "$cur"))
         ;;
     ps)
-        COMPREPLY=($(compgen -W '--json' -- "$cur"))
+        COMPREPLY=($(compgen -W '--json --verbose' -- "$cur"))
         ;;
     config)
         COMPREPLY=($(compgen -W "--json --names --markdown $(_handoff_names)
