@@ -123,6 +123,7 @@ void stack_trim(void); /* once a second: give long unused memory back */
 
 void fd_reset(void);
 int fd_activate(void);
+void fd_share_all(void); /* a child is about to know all our descriptions */
 
 void netpoll_reset(void);
 

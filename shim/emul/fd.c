@@ -12,6 +12,12 @@
 struct fdrec *fd_recs;
 #define recs fd_recs
 
+/* Descriptors that keep closed files open for calls in progress. */
+static struct {
+    struct lock lock;
+    int32_t first; /* + 1; chained by fdrec.ghost_next */
+} ghosts;
+
 int fd_activate(void)
 {
     if (!recs)
@@ -22,13 +28,13 @@ int fd_activate(void)
 /* In a fork child: records start anew (their waiters are the parent's), and every description is shared with it. */
 void fd_reset(void)
 {
+    for (int32_t at = ghosts.first; at; at = recs[at - 1].ghost_next)
+        sys1(__NR_close, at - 1); /* kept open for calls of the parent's threads */
+    ready_reset();
+    ghosts.first = 0;
+    ghosts.lock = (struct lock){0};
     if (recs)
         sys3(__NR_madvise, P(recs), sizeof(struct fdrec) * FDS_MAX, 4 /* MADV_DONTNEED: zero again */);
-}
-
-struct fdrec *fd_rec(int fd)
-{
-    return (unsigned)fd < FDS_MAX ? &recs[fd] : NULL;
 }
 
 static bool has_timeo(int fd, int opt)
@@ -48,14 +54,14 @@ static int sockopt(int fd, int opt)
 static enum fd_type classify_socket(struct fdrec *rec, int fd)
 {
     int type = sockopt(fd, 3 /* SO_TYPE */), domain = sockopt(fd, 39 /* SO_DOMAIN */);
-    uint8_t flags = rec->flags;
+    uint16_t flags = 0;
     if (has_timeo(fd, 20 /* SO_RCVTIMEO */))
         flags |= FDF_RCVTIMEO;
     if (has_timeo(fd, 21 /* SO_SNDTIMEO */))
         flags |= FDF_SNDTIMEO;
-    rec->flags = flags;
     if (sockopt(fd, 18 /* SO_RCVLOWAT */) > 1)
-        return FD_OTHER;
+        flags |= FDF_LOWAT;
+    __atomic_fetch_or(&rec->flags, flags, __ATOMIC_RELAXED);
     if (type == 1)
         return (domain == 2 || domain == 10) && sockopt(fd, 38 /* SO_PROTOCOL */) == 6 ? FD_TCP : FD_STREAM;
     return FD_DGRAM;
@@ -67,6 +73,34 @@ struct kstat {
     uint64_t rdev, rest[15];
 };
 
+/* One more than the highest number of which anything is known. */
+static uint32_t high;
+static void note_high(int fd)
+{
+    uint32_t was = load_relaxed(&high);
+    while (was <= (uint32_t)fd && !cas(&high, was, (uint32_t)fd + 1))
+        was = load_relaxed(&high);
+}
+
+void fd_made(int fd, enum fd_type type, uint16_t flags)
+{
+    struct fdrec *rec = fd_rec(fd);
+    if (!rec)
+        return;
+    note_high(fd);
+    store_relaxed(&rec->flags, (uint16_t)(flags | FDF_SERVED));
+    if (type != FD_UNKNOWN)
+        store_release(&rec->type, (uint8_t)type);
+}
+
+void fd_share_all(void)
+{
+    uint32_t n = load_relaxed(&high);
+    for (uint32_t i = 0; i < n; i++)
+        if (load_relaxed(&recs[i].type) != FD_UNKNOWN || load_relaxed(&recs[i].flags))
+            __atomic_fetch_or(&recs[i].flags, FDF_SHARED, __ATOMIC_RELAXED);
+}
+
 static cold enum fd_type classify(struct fdrec *rec, int fd)
 {
     struct kstat st;
@@ -74,14 +108,14 @@ static cold enum fd_type classify(struct fdrec *rec, int fd)
         return FD_FILE; /* let the call itself say EBADF */
     uint32_t gen = rec->gen;
     enum fd_type t;
-    if (!(rec->flags & FDF_SERVED)) {
-        rec->flags |= FDF_SHARED;
-    }
+    if (!(load_relaxed(&rec->flags) & FDF_SERVED))
+        __atomic_fetch_or(&rec->flags, FDF_SHARED, __ATOMIC_RELAXED);
+    note_high(fd);
     switch (st.mode & 0170000) {
     case 0140000: t = classify_socket(rec, fd); break;
     case 0010000: t = FD_PIPE; break;
     case 0100000: case 0040000: case 0060000: t = FD_FILE; break;
-    case 0020000: t = (st.rdev >> 8 & 0xfff) == 1 ? FD_FILE : FD_OTHER; break;
+    case 0020000: t = (st.rdev >> 8 & 0xfff) == 1 && (st.rdev & 0xff) != 11 ? FD_FILE : FD_OTHER; break; /* /dev/null and its kin; /dev/kmsg blocks */
     default: t = FD_OTHER;
     }
     lock_take(&rec->lock);
@@ -106,25 +140,33 @@ bool fd_nonblock(struct fdrec *rec, int fd)
     return rec->flags & FDF_NONBLOCK;
 }
 
-/* ---- waiting ---- */
-
+/* ---- waiters and their lists ----
+ *
+ * Life of a call that waits (w->state), each step under the lock of w->rec:
+ *
+ *   NONE --fd_wait--> ARMED --edge--> WOKEN --runs--> TRYING --fd_wait--> ARMED ... --fdcall_end--> NONE
+ *                        `--timer, signal--> runs: TRYING      `--fdcall_native--> CALLING (in the kernel, which holds the file)
+ *
+ * fd_closing moves the ARMED and the WOKEN to a ghost, drops the CALLING, and waits for the TRYING: they make a call that does
+ * not block, and its number must not mean another file before it was made.
+ */
 static void link_waiter(struct fdrec *rec, struct fdwaiter *w)
 {
-    w->rec = rec;
     w->next = NULL;
     w->prev = rec->tail;
     if (rec->tail)
         rec->tail->next = w;
     else
-        rec->head = w;
+        store_relaxed(&rec->head, w);
     rec->tail = w;
+    store_release(&w->rec, rec);
 }
 static void unlink_waiter(struct fdrec *rec, struct fdwaiter *w)
 {
     if (w->prev)
         w->prev->next = w->next;
     else
-        rec->head = w->next;
+        store_relaxed(&rec->head, w->next);
     if (w->next)
         w->next->prev = w->prev;
     else
@@ -132,15 +174,18 @@ static void unlink_waiter(struct fdrec *rec, struct fdwaiter *w)
     store_release(&w->rec, NULL);
 }
 
-static void withdraw(struct fdwaiter *w)
+/* Lock the record that w is linked to, wherever it was moved. NULL: to none. */
+static struct fdrec *lock_of(struct fdwaiter *w)
 {
-    struct fdrec *rec = load_acquire(&w->rec);
-    if (!rec)
-        return;
-    lock_take(&rec->lock);
-    if (w->rec)
-        unlink_waiter(rec, w);
-    lock_drop(&rec->lock);
+    for (;;) {
+        struct fdrec *rec = load_acquire(&w->rec);
+        if (!rec)
+            return NULL;
+        lock_take(&rec->lock);
+        if (w->rec == rec)
+            return rec;
+        lock_drop(&rec->lock);
+    }
 }
 
 static void commit_unlock(struct uthread *u, void *arg)
@@ -155,21 +200,59 @@ static void count_park(enum stats_wait why)
     case WAIT_WRITE: COUNT(park_write); break;
     case WAIT_ACCEPT: COUNT(park_accept); break;
     case WAIT_CONNECT: COUNT(park_connect); break;
+    case WAIT_POLL: COUNT(park_poll); break;
     default: COUNT(park_read);
     }
 }
 
-enum wake fd_wait(struct fdrec *rec, int fd, uint8_t dir, uint32_t edges, int64_t deadline, enum stats_wait why)
+/* In hook state, rec locked; returns unlocked and TRYING. */
+static enum wake wait_armed(struct fdcall *c, struct fdrec *rec, uint8_t dir, int64_t deadline, enum stats_wait why,
+                            bool turn)
 {
     struct uthread *u = uthread_self();
-    struct fdwaiter w = {.u = u, .dir = dir};
+    struct fdwaiter *w = &c->w;
+    count_park(why);
+    w->u = u;
+    w->dir = dir;
+    w->seq = wait_open(u);
+    if (w->state == FDW_NONE) {
+        w->fd = c->fd;
+        link_waiter(rec, w);
+    }
+    w->state = FDW_ARMED;
+    w->turn = turn;
+    __atomic_fetch_add(&sched.npollwait, 1, __ATOMIC_RELAXED);
+    enum wake r = park(why, (uint64_t)c->fd, deadline, commit_unlock, rec);
+    __atomic_fetch_sub(&sched.npollwait, 1, __ATOMIC_RELAXED);
+    rec = lock_of(w);
+    if (!rec) { /* its file could not be kept open */
+        w->state = FDW_NONE;
+        return WAKE_CLOSED;
+    }
+    w->state = FDW_TRYING;
+    c->rec = rec;
+    c->fd = w->fd;
+    c->gen = rec->gen;
+    lock_drop(&rec->lock);
+    return r;
+}
+
+/* A call that did not wait yet finds the descriptor as it knew it? rec locked. */
+static bool still_there(struct fdcall *c, struct fdrec *rec)
+{
+    return c->w.state != FDW_NONE || (rec->gen == c->gen && rec->type != FD_CLOSING);
+}
+
+enum wake fd_wait(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, enum stats_wait why)
+{
+    struct fdrec *rec = c->rec;
     lock_take(&rec->lock);
-    if (rec->type == FD_CLOSING || rec->type == FD_UNKNOWN) {
+    if (!still_there(c, rec)) {
         lock_drop(&rec->lock);
         return WAKE_CLOSED;
     }
     if (!(rec->watched & dir)) {
-        if (netpoll_watch(rec, fd, dir) < 0) {
+        if (netpoll_watch(rec, c->fd, dir) < 0) {
             lock_drop(&rec->lock);
             return WAKE_NONE;
         }
@@ -179,32 +262,108 @@ enum wake fd_wait(struct fdrec *rec, int fd, uint8_t dir, uint32_t edges, int64_
         lock_drop(&rec->lock);
         return WAKE_EVENT;
     }
-    count_park(why);
-    w.seq = wait_open(u);
-    link_waiter(rec, &w);
-    __atomic_fetch_add(&sched.npollwait, 1, __ATOMIC_RELAXED);
-    enum wake r = park(why, (uint64_t)fd, deadline, commit_unlock, rec);
-    __atomic_fetch_sub(&sched.npollwait, 1, __ATOMIC_RELAXED);
-    withdraw(&w);
-    return r;
+    return wait_armed(c, rec, dir, deadline, why, false);
 }
 
-/* Under rec's lock: wake waiters of dir: those that only look all, the others one (or all). */
-static uint32_t wake_waiters(struct fdrec *rec, uint8_t dir, bool all, enum wake why, struct uthread **list)
+void fdcall_native(struct fdcall *c)
+{
+    if (c->w.state == FDW_NONE)
+        return;
+    struct fdrec *rec = lock_of(&c->w);
+    if (rec) {
+        c->w.state = FDW_CALLING;
+        lock_drop(&rec->lock);
+    }
+}
+
+static cold void ghost_end(struct fdrec *rec)
+{
+    int fd = (int)(rec - recs);
+    lock_take(&ghosts.lock);
+    int32_t *at = &ghosts.first;
+    while (*at != fd + 1)
+        at = &recs[*at - 1].ghost_next;
+    *at = rec->ghost_next;
+    lock_take(&rec->lock);
+    netpoll_unwatch(rec, fd);
+    rec->gen++;
+    store_relaxed(&rec->flags, (uint16_t)0);
+    rec->drained = 0;
+    store_release(&rec->type, (uint8_t)FD_UNKNOWN); /* before the kernel may give the number away */
+    lock_drop(&rec->lock);
+    sys1(__NR_close, fd);
+    lock_drop(&ghosts.lock); /* after it: fd_next_own keeps the program from closing what is no longer ours */
+}
+
+/* w out of its record's list; the last one out of a ghost ends it. */
+static void leave(struct fdwaiter *w)
+{
+    struct fdrec *rec = lock_of(w);
+    w->state = FDW_NONE;
+    if (!rec)
+        return;
+    unlink_waiter(rec, w);
+    bool last = unlikely(load_relaxed(&rec->flags) & FDF_GHOST) && --rec->ghost_calls == 0;
+    lock_drop(&rec->lock);
+    if (last)
+        ghost_end(rec);
+}
+
+void fdcall_unlink(struct fdcall *c)
+{
+    leave(&c->w);
+}
+
+void fd_unlink(struct fdwaiter *w)
+{
+    leave(w);
+}
+
+enum fd_link fd_link(struct fdwaiter *w)
+{
+    struct fdrec *rec = fd_rec(w->fd);
+    if (!rec)
+        return FDL_REFUSED;
+    if (fd_type(rec, w->fd) == FD_FILE)
+        return FDL_NEVER;
+    lock_take(&rec->lock);
+    if (rec->type == FD_CLOSING || rec->type == FD_UNKNOWN) {
+        lock_drop(&rec->lock);
+        return FDL_CHANGED; /* not linked: the look that follows says what it is now */
+    }
+    long r = (rec->watched & w->dir) == w->dir ? 0 : netpoll_watch(rec, w->fd, w->dir);
+    if (r < 0) {
+        lock_drop(&rec->lock);
+        return r == -EPERM ? FDL_NEVER : FDL_REFUSED;
+    }
+    link_waiter(rec, w);
+    w->state = FDW_ARMED;
+    bool same = (!(w->dir & DIR_IN) || rec->edges_in == w->edges_in) && (!(w->dir & DIR_OUT) || rec->edges_out == w->edges_out);
+    lock_drop(&rec->lock);
+    return same ? FDL_LINKED : FDL_CHANGED;
+}
+
+/* Under rec's lock: wake waiters of dir: those that only look all, the others one or all, or one that waits for its turn. */
+enum whom { WAKE_ONE, WAKE_ALL, WAKE_TURN };
+static uint32_t wake_waiters(struct fdrec *rec, uint8_t dir, enum whom whom, enum wake why, struct uthread **list)
 {
     uint32_t n = 0;
-    bool taken = false;
-    for (struct fdwaiter *w = rec->head, *next; w; w = next) {
-        next = w->next;
-        if (!(w->dir & dir) || (taken && !w->poll && !all))
+    bool taken = false, all = whom == WAKE_ALL;
+    for (struct fdwaiter *w = rec->head; w; w = w->next) {
+        if (whom == WAKE_TURN && (w->poll || !w->turn))
+            continue;
+        if (w->state != FDW_ARMED || !(w->dir & dir) || (taken && !w->poll && !all))
             continue;
         struct uthread *u = w->u;
-        bool poll = w->poll;
-        uint64_t seq = w->seq;
-        unlink_waiter(rec, w);
-        if (!(poll ? wait_claim_or_mark(u, seq, why) == CLAIM_YES : wait_claim(u, seq, why)))
-            continue;
-        taken = taken || !poll;
+        if (w->poll) {
+            if (wait_claim_or_mark(u, load_acquire(w->call_seq), why) != CLAIM_YES)
+                continue;
+        } else {
+            w->state = FDW_WOKEN;
+            if (!wait_claim(u, w->seq, why))
+                continue;
+            taken = true;
+        }
         u->next = *list;
         *list = u;
         n++;
@@ -217,7 +376,7 @@ uint32_t fd_event(uint32_t fd, uint32_t gen, uint32_t ev, struct uthread **list)
     if (fd >= FDS_MAX)
         return 0;
     struct fdrec *rec = &recs[fd];
-    bool all = ev & (EPOLLHUP | EPOLLERR | EPOLLRDHUP);
+    enum whom whom = ev & (EPOLLHUP | EPOLLERR | EPOLLRDHUP) ? WAKE_ALL : WAKE_ONE;
     uint32_t n = 0;
     lock_take(&rec->lock);
     if (rec->gen == gen) {
@@ -225,11 +384,11 @@ uint32_t fd_event(uint32_t fd, uint32_t gen, uint32_t ev, struct uthread **list)
             __atomic_fetch_or(&rec->flags, FDF_URGENT, __ATOMIC_RELAXED);
         if (ev & (EPOLLIN | EPOLLPRI | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
             store_release(&rec->edges_in, rec->edges_in + 1);
-            n += wake_waiters(rec, DIR_IN, all, WAKE_EVENT, list);
+            n += wake_waiters(rec, DIR_IN, whom, WAKE_EVENT, list);
         }
         if (ev & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
             store_release(&rec->edges_out, rec->edges_out + 1);
-            n += wake_waiters(rec, DIR_OUT, all, WAKE_EVENT, list);
+            n += wake_waiters(rec, DIR_OUT, whom, WAKE_EVENT, list);
         }
     }
     lock_drop(&rec->lock);
@@ -245,28 +404,139 @@ static void ready_all(struct uthread *list)
     }
 }
 
-void fd_pass_on(struct fdrec *rec, uint8_t dir)
+static cold void wake_some(struct fdrec *rec, uint8_t dir, enum whom whom)
 {
     struct uthread *list = NULL;
-    if (likely(!load_relaxed(&rec->head)))
-        return;
+    hook_enter();
     lock_take(&rec->lock);
-    wake_waiters(rec, dir, false, WAKE_EVENT, &list);
+    wake_waiters(rec, dir, whom, WAKE_EVENT, &list);
     lock_drop(&rec->lock);
     ready_all(list);
+    hook_exit();
 }
 
-void fd_closing(struct fdrec *rec)
+void fd_pass_on_slow(struct fdrec *rec, uint8_t dir)
+{
+    wake_some(rec, dir, WAKE_ONE);
+}
+
+/* ---- turns ---- */
+
+enum wake fd_turn_take(struct fdcall *c, uint8_t dir, int64_t deadline, enum stats_wait why)
+{
+    for (;;) {
+        struct fdrec *rec = c->rec;
+        lock_take(&rec->lock);
+        if (!still_there(c, rec)) {
+            lock_drop(&rec->lock);
+            return WAKE_CLOSED;
+        }
+        if (!(rec->turn & dir)) {
+            rec->turn |= dir;
+            lock_drop(&rec->lock);
+            return WAKE_EVENT;
+        }
+        lock_drop(&rec->lock);
+        hook_enter();
+        lock_take(&rec->lock);
+        enum wake r = WAKE_EVENT;
+        if ((rec->turn & dir) && still_there(c, rec))
+            r = wait_armed(c, rec, dir, deadline, why, true); /* fd_turn_end, or an edge, wakes us */
+        else
+            lock_drop(&rec->lock);
+        hook_exit();
+        if (r != WAKE_EVENT)
+            return r;
+    }
+}
+
+/* Who looked in vain wakes only one that waits for the turn, and so on: each of them looks, and then waits for an edge. */
+void fd_turn_end(struct fdcall *c, uint8_t dir, bool took)
+{
+    struct fdrec *rec = c->rec;
+    lock_take(&rec->lock);
+    if (rec->gen == c->gen) /* else its number was closed meanwhile, and with it the turn */
+        rec->turn &= (uint8_t)~dir;
+    lock_drop(&rec->lock);
+    if (load_relaxed(&rec->head))
+        wake_some(rec, dir, took ? WAKE_ONE : WAKE_TURN);
+}
+
+/* ---- closing ---- */
+
+/* Under rec's lock. Keep the file open for the calls in progress. */
+static cold bool make_ghost(struct fdrec *rec, int fd, uint8_t type)
+{
+    int gfd = netpoll_dup_high(fd);
+    struct fdrec *g = gfd >= 0 ? fd_rec(gfd) : NULL;
+    if (!g) {
+        if (gfd >= 0)
+            sys1(__NR_close, gfd);
+        return false;
+    }
+    uint8_t dirs = 0;
+    netpoll_unwatch(rec, fd);
+    lock_take(&g->lock);
+    g->gen++;
+    g->watched = g->turn = 0;
+    g->drained = 0;
+    g->ghost_calls = 0;
+    store_relaxed(&g->flags,
+                  (uint16_t)((rec->flags & (FDF_RCVTIMEO | FDF_SNDTIMEO | FDF_LOWAT | FDF_LOOK_IN | FDF_LOOK_OUT | FDF_URGENT)) | FDF_SHARED | FDF_GHOST));
+    store_release(&g->type, type);
+    for (struct fdwaiter *w = rec->head, *next; w; w = next) {
+        next = w->next;
+        unlink_waiter(rec, w);
+        w->fd = gfd;
+        if (w->state == FDW_ARMED)
+            dirs |= w->dir;
+        g->ghost_calls++;
+        link_waiter(g, w);
+    }
+    netpoll_watch(g, gfd, dirs ? dirs : DIR_IN); /* says at once what is there already */
+    lock_drop(&g->lock);
+    lock_take(&ghosts.lock);
+    g->ghost_next = ghosts.first;
+    ghosts.first = gfd + 1;
+    lock_drop(&ghosts.lock);
+    return true;
+}
+
+static bool settled(struct fdrec *rec)
+{
+    for (struct fdwaiter *w = rec->head, *next; w; w = next) {
+        next = w->next;
+        if (w->state == FDW_TRYING)
+            return false;
+        if (w->state == FDW_CALLING) /* it sees that it is linked nowhere */
+            unlink_waiter(rec, w);
+    }
+    return true;
+}
+
+void fd_closing(struct fdrec *rec, int fd)
 {
     struct uthread *list = NULL;
     lock_take(&rec->lock);
+    uint8_t type = rec->type;
     rec->gen++;
-    rec->watched = 0;
-    rec->flags = 0;
+    store_release(&rec->type, (uint8_t)FD_CLOSING);
+    while (unlikely(!settled(rec))) { /* they make their calls now, and are done in no time */
+        lock_drop(&rec->lock);
+        sched_yield_now();
+        cpu_relax();
+        lock_take(&rec->lock);
+    }
+    if (unlikely(rec->head) && !make_ghost(rec, fd, type)) {
+        wake_waiters(rec, DIR_IN | DIR_OUT, WAKE_ALL, WAKE_CLOSED, &list);
+        while (rec->head)
+            unlink_waiter(rec, rec->head);
+    }
+    if (load_relaxed(&rec->flags) & FDF_SHARED)
+        netpoll_unwatch(rec, fd); /* the file may live on elsewhere */
+    rec->watched = rec->turn = 0;
+    store_relaxed(&rec->flags, (uint16_t)0);
     rec->drained = 0;
-    rec->accepting = 0;
-    store_release(&rec->type, FD_CLOSING);
-    wake_waiters(rec, DIR_IN | DIR_OUT, true, WAKE_CLOSED, &list);
     lock_drop(&rec->lock);
     ready_all(list);
 }
@@ -275,7 +545,7 @@ void fd_closed(struct fdrec *rec)
 {
     lock_take(&rec->lock);
     if (rec->type == FD_CLOSING)
-        store_release(&rec->type, FD_UNKNOWN);
+        store_release(&rec->type, (uint8_t)FD_UNKNOWN);
     lock_drop(&rec->lock);
 }
 
@@ -286,30 +556,43 @@ static bool known(struct fdrec *rec)
     return rec && load_relaxed(&rec->type) != FD_UNKNOWN;
 }
 
+static bool is_ours(int fd)
+{
+    struct fdrec *rec = fd_rec(fd);
+    return netpoll_owns(fd) || (rec && (load_relaxed(&rec->flags) & FDF_GHOST));
+}
+
 long emul_close(struct frame *f)
 {
     int fd = (int)f->rdi;
     struct fdrec *rec = fd_rec(fd);
-    if (unlikely(netpoll_owns(fd)))
+    if (unlikely(is_ours(fd)))
         return -EBADF;
     if (!known(rec) || rec->type == FD_FILE) {
         if (rec) {
-            rec->type = FD_UNKNOWN;
-            rec->flags = 0;
+            store_relaxed(&rec->type, (uint8_t)FD_UNKNOWN);
+            store_relaxed(&rec->flags, (uint16_t)0);
         }
-        return native_sys(f); /* may take long: a socket that lingers, a file that is flushed */
+        return native_sys(f); /* may take long: a file that is flushed */
     }
     hook_enter();
-    fd_closing(rec);
+    fd_closing(rec, fd);
     hook_exit();
-    long r = native_sys(f);
+    long r = native_sys(f); /* may take long: a socket that lingers */
     fd_closed(rec);
     return r;
 }
 
-static long run_close_range(unsigned a, unsigned b, unsigned flags)
+/* The lowest descriptor of ours from a on; UINT32_MAX: none. */
+static unsigned next_own(unsigned a)
 {
-    return sys3(__NR_close_range, a, b, flags);
+    unsigned own = netpoll_next_own(a);
+    lock_take(&ghosts.lock);
+    for (int32_t at = ghosts.first; at; at = recs[at - 1].ghost_next)
+        if ((unsigned)at - 1 >= a && (unsigned)at - 1 < own)
+            own = (unsigned)at - 1;
+    lock_drop(&ghosts.lock);
+    return own;
 }
 
 long emul_close_range(struct frame *f)
@@ -319,19 +602,25 @@ long emul_close_range(struct frame *f)
         return sys_intr(f);
     if (flags & 4) /* CLOEXEC only */
         return sys_intr(f);
-    unsigned top = b < FDS_MAX ? b : FDS_MAX - 1;
+    unsigned top = load_relaxed(&high);
     hook_enter();
-    uint64_t lim[2] = {0, 0};
-    sys4(__NR_prlimit64, 0, 7, 0, P(lim));
-    if (lim[0] < top)
-        top = (unsigned)lim[0];
-    for (unsigned i = a; i <= top; i++)
-        if (known(&recs[i])) {
-            fd_closing(&recs[i]);
+    for (unsigned i = a; i < top && i <= b; i++)
+        if (known(&recs[i]) && !(load_relaxed(&recs[i].flags) & FDF_GHOST)) {
+            fd_closing(&recs[i], (int)i);
             fd_closed(&recs[i]);
         }
     hook_exit();
-    return netpoll_except(a, b, run_close_range, flags);
+    for (;;) { /* what lies between ours; stops at the first error */
+        unsigned own = next_own(a);
+        long r = 0;
+        if (own > b)
+            return sys3(__NR_close_range, a, b, flags);
+        if (own > a)
+            r = sys3(__NR_close_range, a, own - 1, flags);
+        if (r < 0 || own == b)
+            return r;
+        a = own + 1;
+    }
 }
 
 static void mark_shared(int fd)
@@ -352,16 +641,14 @@ static long dup_onto(struct frame *f)
     int old = (int)f->rdi, new = (int)f->rsi;
     struct fdrec *rec = fd_rec(new);
     mark_shared(old);
-    if (netpoll_owns(old))
-        return -EBADF;
-    if (netpoll_owns(new))
+    if (is_ours(old) || is_ours(new))
         return -EBADF;
     if (old == new || !rec || !known(rec))
         return native_sys(f);
     if (sys2(__NR_fcntl, old, 1 /* F_GETFD */) < 0)
         return -EBADF;
     hook_enter();
-    fd_closing(rec);
+    fd_closing(rec, new);
     hook_exit();
     long r = native_sys(f);
     fd_closed(rec);
@@ -386,7 +673,7 @@ static void note_nonblock(int fd, bool on)
     if (on)
         __atomic_fetch_or(&rec->flags, FDF_NONBLOCK, __ATOMIC_RELAXED);
     else
-        __atomic_fetch_and(&rec->flags, (uint8_t)~FDF_NONBLOCK, __ATOMIC_RELAXED);
+        __atomic_fetch_and(&rec->flags, (uint16_t)~FDF_NONBLOCK, __ATOMIC_RELAXED);
 }
 
 long emul_fcntl(struct frame *f)
@@ -430,8 +717,8 @@ long emul_setsockopt(struct frame *f)
             __atomic_fetch_or(&rec->flags, FDF_RCVTIMEO, __ATOMIC_RELAXED);
         else if (opt == 21 || opt == 67)
             __atomic_fetch_or(&rec->flags, FDF_SNDTIMEO, __ATOMIC_RELAXED);
-        else if (opt == 18 && known(rec))
-            store_relaxed(&rec->type, FD_OTHER);
+        else if (opt == 18 /* SO_RCVLOWAT */)
+            __atomic_fetch_or(&rec->flags, FDF_LOWAT, __ATOMIC_RELAXED);
     } else if (r == 0 && rec && (int)f->rsi == 6 && (int)f->rdx == 31 /* TCP_ULP */)
         __atomic_fetch_or(&rec->flags, FDF_URGENT, __ATOMIC_RELAXED);
     return r;
@@ -440,155 +727,27 @@ long emul_setsockopt(struct frame *f)
 long emul_socket(struct frame *f)
 {
     long fd = sys_intr(f);
-    struct fdrec *rec = fd >= 0 ? fd_rec((int)fd) : NULL;
-    if (rec) /* ours alone until somebody duplicates it */
-        rec->flags = FDF_SERVED | ((uint32_t)f->rsi & O_NONBLOCK ? FDF_NONBLOCK : 0);
+    if (fd >= 0)
+        fd_made((int)fd, FD_UNKNOWN, (uint32_t)f->rsi & O_NONBLOCK ? FDF_NONBLOCK : 0);
     return fd;
 }
 
-/* ---- poll(2) on few descriptors ---- */
-
-enum { POLL_MAX = 8 };
-struct pollfd64 {
-    int32_t fd;
-    int16_t events, revents;
-};
-
-/* Wait until one of fds may have something. In hook state. -EOPNOTSUPP: cannot be done here. */
-static long poll_wait(struct pollfd64 *fds, uint32_t n, int64_t deadline)
+/* socketpair(2), pipe(2), pipe2(2): two at once, which the kernel wrote to memory of the program's. */
+static long made_two(long r, uint64_t where, bool nonblock)
 {
-    struct uthread *u = uthread_self();
-    struct fdwaiter w[POLL_MAX];
-    uint32_t edges_in[POLL_MAX], edges_out[POLL_MAX];
-    for (uint32_t i = 0; i < n; i++) {
-        struct fdrec *rec = fds[i].fd >= 0 ? fd_rec(fds[i].fd) : NULL;
-        w[i] = (struct fdwaiter){.u = u, .poll = true};
-        if (!rec)
-            continue;
-        enum fd_type t = fd_type(rec, fds[i].fd);
-        if (t != FD_TCP && t != FD_STREAM && t != FD_DGRAM && t != FD_PIPE)
-            return -EOPNOTSUPP;
-        uint8_t dir = (fds[i].events & (0x1 | 0x2 | 0x40 | 0x80 | 0x2000) ? DIR_IN : 0) |
-                      (fds[i].events & (0x4 | 0x100 | 0x200) ? DIR_OUT : 0);
-        w[i].dir = dir ? dir : DIR_IN; /* HUP and ERR are always reported */
-    }
-    for (;;) {
-        for (uint32_t i = 0; i < n; i++) {
-            struct fdrec *rec = w[i].dir ? fd_rec(fds[i].fd) : NULL;
-            if (rec) {
-                edges_in[i] = fd_edges(rec, DIR_IN);
-                edges_out[i] = fd_edges(rec, DIR_OUT);
-            }
-        }
-        long r = sys3(__NR_poll, P(fds), n, 0);
-        if (r != 0)
-            return r;
-        if (deadline <= now_ns())
-            return 0;
-        /* Link everywhere. The wait opens only on g0; who finds us before that marks the wait as missed
-         * (wait_claim_or_mark), and park sees the mark. */
-        uint64_t seq = wait_open(u);
-        bool again = false, refused = false;
-        for (uint32_t i = 0; i < n && !again && !refused; i++) {
-            struct fdrec *rec = w[i].dir ? fd_rec(fds[i].fd) : NULL;
-            if (!rec)
-                continue;
-            lock_take(&rec->lock);
-            again = ((w[i].dir & DIR_IN) && rec->edges_in != edges_in[i]) ||
-                    ((w[i].dir & DIR_OUT) && rec->edges_out != edges_out[i]) || rec->type == FD_CLOSING;
-            if (!again && netpoll_watch(rec, fds[i].fd, w[i].dir) < 0)
-                refused = true;
-            if (!again && !refused) {
-                w[i].seq = seq;
-                link_waiter(rec, &w[i]);
-            }
-            lock_drop(&rec->lock);
-        }
-        enum wake why = WAKE_EVENT;
-        if (!again && !refused) {
-            COUNT(park_poll);
-            __atomic_fetch_add(&sched.npollwait, 1, __ATOMIC_RELAXED);
-            why = park(WAIT_POLL, n == 1 ? (uint64_t)fds[0].fd : n, deadline, NULL, NULL);
-            __atomic_fetch_sub(&sched.npollwait, 1, __ATOMIC_RELAXED);
-        }
-        for (uint32_t i = 0; i < n; i++)
-            withdraw(&w[i]);
-        if (refused)
-            return -EOPNOTSUPP;
-        if (why == WAKE_SIGNAL)
-            return -ERESTARTNOHAND;
-        if (why == WAKE_TIMEOUT) {
-            r = sys3(__NR_poll, P(fds), n, 0);
-            return r;
-        }
-    }
-}
-
-static long do_poll(struct frame *f, int64_t timeout_ns)
-{
-    struct pollfd64 fds[POLL_MAX];
-    uint64_t n = f->rsi;
-    if (timeout_ns == 0)
-        return sys_intr(f);
-    if (n > POLL_MAX) /* TODO(issue 3): park these too */
-        return native_block(f);
-    if (uaccess_copy(fds, (void *)f->rdi, n * sizeof *fds))
-        return -EFAULT;
-    int64_t deadline = timeout_ns < 0 || timeout_ns > INT64_MAX / 4 ? INT64_MAX : now_ns() + timeout_ns;
-    struct uthread *u = uthread_self();
-    if (u->restart_when) { /* made again since no handler ran: to the same end */
-        deadline = u->restart_when;
-        u->restart_when = 0;
-    }
-    hook_enter();
-    long r = poll_wait(fds, (uint32_t)n, deadline);
-    if (r == -ERESTARTNOHAND && deadline != INT64_MAX)
-        u->restart_when = deadline;
-    if (r == -EOPNOTSUPP) {
-        r = native_block_in_hook(f);
-        hook_exit();
-        return r;
-    }
-    hook_exit();
-    if (r >= 0 && uaccess_copy((void *)f->rdi, fds, n * sizeof *fds))
-        return -EFAULT;
+    int32_t fds[2];
+    if (r == 0 && !uaccess_copy(fds, (const void *)where, sizeof fds))
+        for (int i = 0; i < 2; i++)
+            fd_made(fds[i], FD_UNKNOWN, nonblock ? FDF_NONBLOCK : 0);
     return r;
 }
 
-long emul_poll(struct frame *f)
+long emul_socketpair(struct frame *f)
 {
-    int timeout = (int)f->rdx;
-    return do_poll(f, timeout < 0 ? -1 : timeout * 1000000ll);
+    return made_two(sys_intr(f), f->r10, (uint32_t)f->rsi & O_NONBLOCK);
 }
 
-long emul_ppoll(struct frame *f)
+long emul_pipe(struct frame *f)
 {
-    if (f->r10) { /* a signal mask: atomically with the wait, in the kernel's way */
-        struct uthread *u = uthread_self();
-        uint64_t set;
-        if (f->r8 != 8)
-            return -EINVAL;
-        if (uaccess_copy(&set, (void *)f->r10, 8))
-            return -EFAULT;
-        signal_mask_push(u, set);
-    }
-    bool masked = f->r10 != 0;
-    struct frame g = *f;
-    g.r10 = 0;
-    int64_t ns = -1;
-    struct timespec64 t;
-    long r = 0;
-    if (f->rdx) {
-        if (uaccess_copy(&t, (void *)f->rdx, sizeof t))
-            r = -EFAULT;
-        else if (t.sec < 0 || t.nsec < 0 || t.nsec >= NSEC_PER_SEC)
-            r = -EINVAL;
-        else
-            ns = t.sec > 1000000000 ? -1 : t.sec * NSEC_PER_SEC + t.nsec;
-    }
-    if (!r)
-        r = do_poll(&g, ns);
-    if (masked && r != -ERESTARTNOHAND)
-        signal_mask_pop(uthread_self());
-    return r;
+    return made_two(sys_intr(f), f->rdi, f->nr == __NR_pipe2 && ((uint32_t)f->rsi & O_NONBLOCK));
 }

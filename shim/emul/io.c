@@ -32,28 +32,36 @@ struct msghdr64 {
 enum op { OP_RECV, OP_RECVMSG, OP_READV };
 
 /* One try, not blocking. */
-static long try_recv(const struct frame *f, enum op op, uint32_t flags)
+static long try_recv(const struct frame *f, int fd, enum op op, uint32_t flags)
 {
     switch (op) {
     case OP_RECV:
-        return sys6(__NR_recvfrom, (long)f->rdi, (long)f->rsi, (long)f->rdx, flags | MSG_DONTWAIT,
+        return sys6(__NR_recvfrom, fd, (long)f->rsi, (long)f->rdx, flags | MSG_DONTWAIT,
                     f->nr == __NR_recvfrom ? (long)f->r8 : 0, f->nr == __NR_recvfrom ? (long)f->r9 : 0);
     case OP_RECVMSG:
-        return sys3(__NR_recvmsg, (long)f->rdi, (long)f->rsi, flags | MSG_DONTWAIT);
+        return sys3(__NR_recvmsg, fd, (long)f->rsi, flags | MSG_DONTWAIT);
     default: {
         struct msghdr64 m = {.iov = f->rsi, .iovlen = f->rdx};
-        return sys3(__NR_recvmsg, (long)f->rdi, P(&m), MSG_DONTWAIT);
+        return sys3(__NR_recvmsg, fd, P(&m), MSG_DONTWAIT);
     }
     }
 }
 
-static int64_t socket_deadline(struct fdrec *rec, int fd, uint8_t flag, int opt)
+static int sockopt(int fd, int opt)
 {
-    if (likely(!(load_relaxed(&rec->flags) & flag)))
+    int v = 0;
+    uint32_t len = sizeof v;
+    sys5(__NR_getsockopt, fd, 1 /* SOL_SOCKET */, opt, P(&v), P(&len));
+    return v;
+}
+
+static int64_t socket_deadline(struct fdcall *c, uint16_t flag, int opt)
+{
+    if (likely(!(load_relaxed(&c->rec->flags) & flag)))
         return INT64_MAX;
     int64_t tv[2] = {0, 0};
     uint32_t len = sizeof tv;
-    if (sys5(__NR_getsockopt, fd, 1, opt, P(tv), P(&len)) < 0 || (tv[0] == 0 && tv[1] == 0))
+    if (sys5(__NR_getsockopt, c->fd, 1, opt, P(tv), P(&len)) < 0 || (tv[0] == 0 && tv[1] == 0))
         return INT64_MAX;
     return now_ns() + tv[0] * NSEC_PER_SEC + tv[1] * 1000;
 }
@@ -73,294 +81,79 @@ static long wait_result(enum wake why, int64_t deadline, long done)
     }
 }
 
-static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op op, uint32_t flags, uint64_t want)
+/* The wait of a call that would block. 0: try again; WAIT_NATIVE: make the rest natively, it may block there; else the result. */
+enum { WAIT_NATIVE = 1l << 62 };
+static long block(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, enum stats_wait why, long done)
 {
-    int fd = (int)f->rdi;
-    int64_t deadline = -1;
-    bool may_drain = t == FD_TCP && op == OP_RECV && !(flags & (MSG_PEEK | MSG_WAITALL));
-    bool all = (flags & MSG_WAITALL) && op == OP_RECV && t != FD_DGRAM;
-    uint64_t done = 0;
-    struct frame g;
-    long r;
-    if (all) {
-        g = *f;
-        f = &g;
+    hook_enter();
+    enum wake r = fd_wait(c, dir, edges, deadline, why);
+    hook_exit();
+    if (unlikely(r == WAKE_NONE)) {
+        fdcall_native(c);
+        return WAIT_NATIVE;
     }
-    for (;;) {
-        uint32_t edges = fd_edges(rec, DIR_IN);
-        /* Not for who does not block: EAGAIN must be the kernel's word. */
-        if (!(may_drain && load_relaxed(&rec->drained) == edges + 1 && !fd_nonblock(rec, fd))) {
-            r = try_recv(f, op, flags);
-            if (all && r > 0 && done + (uint64_t)r < want) {
-                done += (uint64_t)r;
-                g.rsi += (uint64_t)r;
-                g.rdx -= (uint64_t)r;
-                continue;
-            }
-            if (r != -EAGAIN) {
-                if (may_drain && r > 0 && (uint64_t)r < want && !(load_relaxed(&rec->flags) & FDF_URGENT) &&
-                    (load_relaxed(&rec->watched) & DIR_IN))
-                    store_relaxed(&rec->drained, edges + 1);
-                if (unlikely(load_relaxed(&rec->head) != NULL) && !(flags & MSG_PEEK)) {
-                    hook_enter();
-                    fd_pass_on(rec, DIR_IN);
-                    hook_exit();
-                }
-                return r < 0 ? (done ? (long)done : r) : (long)done + r;
-            }
-        }
-        if (fd_nonblock(rec, fd))
-            return done ? (long)done : -EAGAIN;
-        if (deadline == -1)
-            deadline = socket_deadline(rec, fd, FDF_RCVTIMEO, 20);
-        hook_enter();
-        enum wake why = fd_wait(rec, fd, DIR_IN, edges, deadline, WAIT_READ);
-        if (why == WAKE_NONE) {
-            r = native_block_in_hook(f);
-            hook_exit();
-            return r;
-        }
-        hook_exit();
-        r = wait_result(why, deadline, (long)done);
-        if (r)
-            return r;
-    }
+    return wait_result(r, deadline, done);
 }
 
-/* ---- pipes ---- */
-
-static long pipe_io(struct frame *f, struct fdrec *rec, bool out, struct iovec64 *iov, uint64_t n)
+static inline long end(struct fdcall *c, long r)
 {
-    int fd = (int)f->rdi;
-    uint8_t dir = out ? DIR_OUT : DIR_IN;
-    long done = 0;
-    (void)n;
-    if (fd_nonblock(rec, fd))
-        return native_sys(f);
-    for (;;) {
-        uint32_t edges = fd_edges(rec, dir);
-        long r = sys6(out ? __NR_pwritev2 : __NR_preadv2, fd, P(iov), 1, -1, -1, RWF_NOWAIT);
-        if (r == -EOPNOTSUPP)
-            return done ? done : native_block(f); /* a FIFO on an old kernel */
-        if (r == -EPIPE) {
-            uint64_t set = 1ull << (13 - 1);
-            struct timespec64 zero = {0, 0};
-            char info[128];
-            sys4(__NR_rt_sigtimedwait, P(&set), P(info), P(&zero), 8); /* the kernel's, for this worker */
-            if (done)
-                return done;
-            signal_raise_self(13);
-            return r;
-        }
-        if (r > 0 && out && (uint64_t)r < iov->len) {
-            done += r;
-            iov->base += (uint64_t)r;
-            iov->len -= (uint64_t)r;
-            continue;
-        }
-        if (r != -EAGAIN) {
-            if (load_relaxed(&rec->head)) {
-                hook_enter();
-                fd_pass_on(rec, dir);
-                hook_exit();
-            }
-            return r < 0 ? (done ? done : r) : done + r;
-        }
-        hook_enter();
-        enum wake why = fd_wait(rec, fd, dir, edges, INT64_MAX, out ? WAIT_WRITE : WAIT_READ);
-        if (why == WAKE_NONE) {
-            struct frame g = *f;
-            g.rsi = iov->base;
-            g.rdx = iov->len;
-            r = native_block_in_hook(&g);
-            hook_exit();
-            return r < 0 && done ? done : done + r;
-        }
-        hook_exit();
-        r = wait_result(why, INT64_MAX, done);
-        if (r)
-            return r;
-    }
-}
-
-/* ---- reading ---- */
-
-long emul_read(struct frame *f)
-{
-    int fd = (int)f->rdi;
-    struct fdrec *rec = fd_rec(fd);
-    if (!rec || f->rdx == 0)
-        return native_sys(f);
-    enum fd_type t = fd_type(rec, fd);
-    switch (t) {
-    case FD_FILE:
-        return native_sys(f);
-    case FD_TCP:
-    case FD_STREAM:
-    case FD_DGRAM:
-        return do_recv(f, rec, t, OP_RECV, 0, f->rdx);
-    case FD_PIPE: {
-        struct iovec64 iov = {f->rsi, f->rdx};
-        return pipe_io(f, rec, false, &iov, 1);
-    }
-    default:
-        return native_block(f);
-    }
-}
-
-static bool iov_empty(uint64_t iov, uint64_t n)
-{
-    struct iovec64 v;
-    for (uint64_t i = 0; i < n; i++) {
-        if (uaccess_copy(&v, (void *)(iov + i * sizeof v), sizeof v))
-            return true;
-        if (v.len)
-            return false;
-    }
-    return true;
-}
-
-long emul_readv(struct frame *f)
-{
-    int fd = (int)f->rdi;
-    struct fdrec *rec = fd_rec(fd);
-    if (!rec || f->rdx == 0 || f->rdx > 1024 || iov_empty(f->rsi, f->rdx))
-        return native_sys(f);
-    enum fd_type t = fd_type(rec, fd);
-    switch (t) {
-    case FD_FILE:
-        return native_sys(f);
-    case FD_TCP:
-    case FD_STREAM:
-    case FD_DGRAM:
-        return do_recv(f, rec, t, OP_READV, 0, UINT64_MAX);
-    default:
-        return native_block(f);
-    }
-}
-
-long emul_recvfrom(struct frame *f)
-{
-    int fd = (int)f->rdi;
-    uint32_t flags = (uint32_t)f->r10;
-    struct fdrec *rec = fd_rec(fd);
-    if (!rec || (flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)))
-        return native_sys(f);
-    enum fd_type t = fd_type(rec, fd);
-    if (t != FD_TCP && t != FD_STREAM && t != FD_DGRAM)
-        return t == FD_FILE ? native_sys(f) : native_block(f);
-    if ((flags & MSG_WAITALL) && ((flags & MSG_PEEK) || f->r8))
-        return native_block(f);
-    return do_recv(f, rec, t, OP_RECV, flags, f->rdx);
-}
-
-long emul_recvmsg(struct frame *f)
-{
-    int fd = (int)f->rdi;
-    uint32_t flags = (uint32_t)f->rdx;
-    struct fdrec *rec = fd_rec(fd);
-    if (!rec || (flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)))
-        return native_sys(f);
-    enum fd_type t = fd_type(rec, fd);
-    if (t != FD_TCP && t != FD_STREAM && t != FD_DGRAM)
-        return t == FD_FILE ? native_sys(f) : native_block(f);
-    if ((flags & MSG_WAITALL) && t != FD_DGRAM)
-        return native_block(f);
-    return do_recv(f, rec, t, OP_RECVMSG, flags, UINT64_MAX);
-}
-
-/* ---- writing ---- */
-
-static long broken_pipe(long r, uint32_t flags)
-{
-    if (r == -EPIPE && !(flags & MSG_NOSIGNAL))
-        signal_raise_self(13 /* SIGPIPE */);
+    fdcall_end(c);
     return r;
 }
 
-/* Send all of buf, from `done` bytes on. */
-static long send_rest(struct frame *f, struct fdrec *rec, enum fd_type t, uint64_t buf, uint64_t len, uint32_t flags,
-                      uint64_t addr, uint64_t addrlen, int64_t *deadline, long total)
+/* The call in f, on the descriptor that c stands for now, natively. */
+static long native_on(struct frame *f, struct fdcall *c)
 {
-    int fd = (int)f->rdi;
-    uint64_t done = 0;
+    if (c->fd == (int)f->rdi)
+        return native_block(f);
+    struct frame g = *f;
+    g.rdi = (uint64_t)c->fd;
+    return native_block(&g);
+}
+
+/* ---- receiving ---- */
+
+/* Into buf until `want` of len bytes came, having got `done` before. */
+static long recv_fill(struct fdcall *c, uint64_t buf, uint64_t len, uint64_t want, uint32_t flags, int64_t *deadline, long done)
+{
+    uint64_t got = 0;
     for (;;) {
-        uint32_t edges = fd_edges(rec, DIR_OUT);
-        long r = sys6(__NR_sendto, fd, (long)(buf + done), (long)(len - done), flags | MSG_DONTWAIT | MSG_NOSIGNAL,
-                      (long)addr, (long)addrlen);
-        if (likely(r >= 0)) {
-            done += (uint64_t)r;
-            if (done >= len || t == FD_DGRAM)
-                return total + (long)done;
+        uint32_t edges = fd_edges(c->rec, DIR_IN);
+        long r = sys6(__NR_recvfrom, c->fd, (long)(buf + got), (long)(len - got), flags | MSG_DONTWAIT, 0, 0);
+        if (r > 0)
+            got += (uint64_t)r;
+        long sofar = done + (long)got;
+        if (r == 0 || (r < 0 && r != -EAGAIN) || got >= want)
+            return sofar ? sofar : r;
+        if (r > 0)
             continue;
-        }
-        long sofar = total + (long)done;
-        if (r != -EAGAIN)
-            return sofar ? sofar : broken_pipe(r, flags);
-        if (fd_nonblock(rec, fd))
+        if (fd_nonblock(c->rec, c->fd))
             return sofar ? sofar : r;
         if (*deadline == -1)
-            *deadline = socket_deadline(rec, fd, FDF_SNDTIMEO, 21);
-        hook_enter();
-        enum wake why = fd_wait(rec, fd, DIR_OUT, edges, *deadline, WAIT_WRITE);
-        if (why == WAKE_NONE) {
-            struct frame g = *f;
-            g.nr = __NR_sendto;
-            g.rsi = buf + done;
-            g.rdx = len - done;
-            g.r10 = flags;
-            g.r8 = addr;
-            g.r9 = addrlen;
-            r = native_block_in_hook(&g);
-            hook_exit();
-            return r < 0 && sofar ? sofar : sofar + r;
-        }
-        hook_exit();
-        r = wait_result(why, *deadline, sofar);
+            *deadline = socket_deadline(c, FDF_RCVTIMEO, 20);
+        r = block(c, DIR_IN, edges, *deadline, WAIT_READ, sofar);
+        if (r == WAIT_NATIVE)
+            return sofar; /* cannot be: what was received on is polled */
         if (r)
             return r;
     }
 }
 
-long emul_write(struct frame *f)
-{
-    int fd = (int)f->rdi;
-    struct fdrec *rec = fd_rec(fd);
-    if (!rec)
-        return native_sys(f);
-    enum fd_type t = fd_type(rec, fd);
-    int64_t deadline = -1;
-    switch (t) {
-    case FD_FILE:
-        return native_sys(f);
-    case FD_TCP:
-    case FD_STREAM:
-    case FD_DGRAM:
-        return send_rest(f, rec, t, f->rsi, f->rdx, 0, 0, 0, &deadline, 0);
-    case FD_PIPE: {
-        struct iovec64 iov = {f->rsi, f->rdx};
-        return f->rdx ? pipe_io(f, rec, true, &iov, 1) : native_sys(f);
-    }
-    default:
-        return native_block(f);
-    }
-}
-
-/* A message sent in part: the rest of its iov, piece by piece. */
-static long send_iov_rest(struct frame *f, struct fdrec *rec, enum fd_type t, uint64_t iov, uint64_t n,
-                          uint32_t flags, int64_t *deadline, long done)
+/* The rest of an iov of which the first `done` bytes are filled. */
+static long recv_rest(struct fdcall *c, uint64_t iov, uint64_t n, uint64_t want, uint32_t flags, int64_t *deadline, long done)
 {
     uint64_t skip = (uint64_t)done;
     struct iovec64 v;
-    for (uint64_t i = 0; i < n; i++) {
+    for (uint64_t i = 0; i < n && (uint64_t)done < want; i++) {
         if (uaccess_copy(&v, (void *)(iov + i * sizeof v), sizeof v))
-            return done ? done : -EFAULT;
+            return done;
         if (skip >= v.len) {
             skip -= v.len;
             continue;
         }
-        long r = send_rest(f, rec, t, v.base + skip, v.len - skip, flags, 0, 0, deadline, done);
-        if (r < 0 || (uint64_t)(r - done) < v.len - skip)
+        uint64_t len = v.len - skip, left = want - (uint64_t)done;
+        long r = recv_fill(c, v.base + skip, len, left < len ? left : len, flags, deadline, done);
+        if (r < 0 || (uint64_t)(r - done) < len)
             return r;
         done = r;
         skip = 0;
@@ -380,55 +173,528 @@ static long iov_total(uint64_t iov, uint64_t n, uint64_t *total)
     return 0;
 }
 
-static long do_sendmsg(struct frame *f, struct fdrec *rec, enum fd_type t, struct msghdr64 *m, uint64_t user_msg,
-                       uint32_t flags)
+/* How much a call on a stream waits for, when that is more than anything: MSG_WAITALL, SO_RCVLOWAT. */
+static cold uint64_t recv_want(struct frame *f, struct fdrec *rec, int fd, enum op op, uint32_t flags, struct msghdr64 *m)
+{
+    uint64_t total = f->rdx;
+    if (op != OP_RECV && iov_total(m->iov, m->iovlen, &total))
+        return 0;
+    if (flags & MSG_WAITALL)
+        return total;
+    int lowat = load_relaxed(&rec->flags) & FDF_LOWAT ? sockopt(fd, 18) : 0;
+    return (uint64_t)lowat < total ? (uint64_t)lowat : total;
+}
+
+/* A stream call that wants more than the first bytes. */
+static cold long recv_more(struct frame *f, struct fdcall *c, enum op op, uint32_t flags, int64_t *deadline, long done)
+{
+    struct msghdr64 m = {.iov = f->rsi, .iovlen = f->rdx};
+    if (op == OP_RECVMSG && uaccess_copy(&m, (void *)f->rsi, sizeof m))
+        return done;
+    if (op == OP_RECVMSG && m.controllen) /* came with descriptors or the like: ends there */
+        return done;
+    uint64_t want = recv_want(f, c->rec, c->fd, op, flags, &m);
+    if ((uint64_t)done >= want)
+        return done;
+    if (op == OP_RECV)
+        return recv_fill(c, f->rsi + (uint64_t)done, f->rdx - (uint64_t)done, want - (uint64_t)done, 0, deadline, done);
+    return recv_rest(c, m.iov, m.iovlen, want, 0, deadline, done);
+}
+
+static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op op, uint32_t flags, uint64_t want)
+{
+    struct fdcall c;
+    int64_t deadline = -1;
+    bool may_drain = t == FD_TCP && op == OP_RECV && !(flags & (MSG_PEEK | MSG_WAITALL));
+    bool more = t != FD_DGRAM && !(flags & MSG_PEEK) && ((flags & MSG_WAITALL) || (load_relaxed(&rec->flags) & FDF_LOWAT));
+    fdcall_begin(&c, (int)f->rdi, rec);
+    for (;;) {
+        uint32_t edges = fd_edges(c.rec, DIR_IN);
+        long r = -EAGAIN;
+        /* Not for who does not block: EAGAIN must be the kernel's word. */
+        if (!(may_drain && load_relaxed(&c.rec->drained) == edges + 1 && !(load_relaxed(&c.rec->flags) & FDF_SHARED) &&
+              !fd_nonblock(c.rec, c.fd))) {
+            r = try_recv(f, c.fd, op, flags);
+            if (r != -EAGAIN) {
+                if (may_drain && r > 0 && (uint64_t)r < want && !(load_relaxed(&c.rec->flags) & FDF_URGENT) &&
+                    (load_relaxed(&c.rec->watched) & DIR_IN))
+                    store_relaxed(&c.rec->drained, edges + 1);
+                if (unlikely(more) && r > 0)
+                    r = recv_more(f, &c, op, flags, &deadline, r);
+                if (!(flags & MSG_PEEK))
+                    fd_pass_on(c.rec, DIR_IN);
+                return end(&c, r);
+            }
+        }
+        if (fd_nonblock(c.rec, c.fd))
+            return end(&c, -EAGAIN);
+        if (deadline == -1)
+            deadline = socket_deadline(&c, FDF_RCVTIMEO, 20);
+        r = block(&c, DIR_IN, edges, deadline, WAIT_READ, 0);
+        if (unlikely(r == WAIT_NATIVE))
+            return end(&c, native_on(f, &c));
+        if (r)
+            return end(&c, r);
+    }
+}
+
+/* ---- pipes and what else is read and written ----
+ *
+ * Tried with RWF_NOWAIT where the kernel knows that for such a file; else one user thread at a time looks whether
+ * it is ready, then calls (FDF_LOOK_*). If another process snatches what was ready, that call blocks natively. */
+
+static bool ready(int fd, uint8_t dir)
+{
+    struct {
+        int32_t fd;
+        int16_t events, revents;
+    } p = {fd, dir == DIR_IN ? 1 : 4, 0};
+    return sys3(__NR_poll, P(&p), 1, 0) != 0;
+}
+
+static bool is_tty(int fd)
+{
+    char termios[64];
+    return sys3(__NR_ioctl, fd, 0x5401 /* TCGETS */, P(termios)) == 0;
+}
+
+/* A terminal that answers without anything to read (VMIN 0), or whose reader is in the background and must be stopped: the
+ * kernel's business. */
+static bool tty_reads_by_clock(int fd)
+{
+    struct {
+        uint32_t i, o, c, l;
+        uint8_t line, cc[19];
+    } t;
+    int32_t group = 0;
+    if (sys3(__NR_ioctl, fd, 0x5401 /* TCGETS */, P(&t)) < 0)
+        return false;
+    if (!(t.l & 2 /* ICANON */) && t.cc[6 /* VMIN */] == 0)
+        return true;
+    return sys3(__NR_ioctl, fd, 0x540f /* TIOCGPGRP */, P(&group)) == 0 && group != sys1(__NR_getpgid, 0);
+}
+
+/* Look, then make the call in f. */
+static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64_t total)
+{
+    enum stats_wait why = dir == DIR_IN ? WAIT_READ : WAIT_WRITE;
+    if (total < 128 && total != 8 && !is_tty(c->fd)) { /* perhaps too small for a signalfd and its kin: EINVAL at once */
+        fdcall_native(c);
+        return end(c, native_on(f, c));
+    }
+    for (;;) {
+        enum wake w = fd_turn_take(c, dir, INT64_MAX, why);
+        if (w != WAKE_EVENT)
+            return end(c, wait_result(w, INT64_MAX, 0));
+        uint32_t edges = fd_edges(c->rec, dir);
+        if (ready(c->fd, dir) || (dir == DIR_IN && tty_reads_by_clock(c->fd))) {
+            fdcall_native(c);
+            long r = native_on(f, c);
+            fd_turn_end(c, dir, true);
+            return end(c, r);
+        }
+        fd_turn_end(c, dir, false);
+        long r = block(c, dir, edges, INT64_MAX, why, 0);
+        if (r == WAIT_NATIVE)
+            return end(c, native_on(f, c));
+        if (r)
+            return end(c, r);
+    }
+}
+
+static void take_sigpipe(void)
+{
+    uint64_t set = 1ull << (13 - 1);
+    struct timespec64 zero = {0, 0};
+    char info[128];
+    sys4(__NR_rt_sigtimedwait, P(&set), P(info), P(&zero), 8); /* the kernel's, for this worker */
+}
+
+/* The iov (n pieces at iov, in the program's memory) has been done up to *at; its next piece. False: none. */
+static bool next_piece(uint64_t iov, uint64_t n, uint64_t at, struct iovec64 *v)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        if (uaccess_copy(v, (void *)(iov + i * sizeof *v), sizeof *v))
+            return false;
+        if (at < v->len) {
+            v->base += at;
+            v->len -= at;
+            return true;
+        }
+        at -= v->len;
+    }
+    return false;
+}
+
+/* read, write, readv, writev on a pipe or the like; `one`: the buffer of read and write. */
+static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const struct iovec64 *one, uint64_t total)
+{
+    struct fdcall c;
+    struct iovec64 piece;
+    long done = 0;
+    uint64_t iov = one ? (uint64_t)one : f->rsi, n = one ? 1 : f->rdx;
+    uint16_t look = dir == DIR_IN ? FDF_LOOK_IN : FDF_LOOK_OUT;
+    fdcall_begin(&c, (int)f->rdi, rec);
+    if (fd_nonblock(rec, c.fd))
+        return native_sys(f);
+    for (;;) {
+        if (load_relaxed(&c.rec->flags) & look)
+            return look_and_call(f, &c, dir, total);
+        uint32_t edges = fd_edges(c.rec, dir);
+        long r = sys6(dir == DIR_OUT ? __NR_pwritev2 : __NR_preadv2, c.fd, (long)iov, (long)n, -1, -1, RWF_NOWAIT);
+        if (unlikely(r == -EOPNOTSUPP) && !done) {
+            __atomic_fetch_or(&c.rec->flags, look, __ATOMIC_RELAXED);
+            continue;
+        }
+        if (r == -EPIPE) {
+            take_sigpipe();
+            if (!done)
+                signal_raise_self(13);
+        }
+        if (r > 0 && dir == DIR_OUT && (uint64_t)(done + r) < total) {
+            done += r;
+            if (!next_piece(one ? (uint64_t)one : f->rsi, one ? 1 : f->rdx, (uint64_t)done, &piece))
+                return end(&c, done);
+            iov = (uint64_t)&piece;
+            n = 1;
+            continue;
+        }
+        if (r != -EAGAIN) {
+            fd_pass_on(c.rec, dir);
+            return end(&c, r < 0 ? (done ? done : r) : done + r);
+        }
+        r = block(&c, dir, edges, INT64_MAX, dir == DIR_OUT ? WAIT_WRITE : WAIT_READ, done);
+        if (unlikely(r == WAIT_NATIVE))
+            return end(&c, done ? done : native_on(f, &c));
+        if (r)
+            return end(&c, r);
+    }
+}
+
+/* ---- reading ---- */
+
+long emul_read(struct frame *f)
 {
     int fd = (int)f->rdi;
-    int64_t deadline = -1;
+    struct fdrec *rec = fd_rec(fd);
+    if (!rec || f->rdx == 0)
+        return native_sys(f);
+    enum fd_type t = fd_type(rec, fd);
+    switch (t) {
+    case FD_TCP:
+    case FD_STREAM:
+    case FD_DGRAM:
+        return do_recv(f, rec, t, OP_RECV, 0, f->rdx);
+    case FD_PIPE:
+    case FD_OTHER: {
+        struct iovec64 iov = {f->rsi, f->rdx};
+        return stream_io(f, rec, DIR_IN, &iov, f->rdx);
+    }
+    default:
+        return native_sys(f);
+    }
+}
+
+static long do_readv(struct frame *f)
+{
+    int fd = (int)f->rdi;
+    struct fdrec *rec = fd_rec(fd);
     uint64_t total;
-    if (iov_total(m->iov, m->iovlen, &total))
-        return -EFAULT;
+    if (!rec || f->rdx == 0 || f->rdx > 1024 || iov_total(f->rsi, f->rdx, &total) || total == 0)
+        return native_sys(f);
+    enum fd_type t = fd_type(rec, fd);
+    if (fd_is_socket(t))
+        return do_recv(f, rec, t, OP_READV, 0, UINT64_MAX);
+    if (t == FD_PIPE || t == FD_OTHER)
+        return stream_io(f, rec, DIR_IN, NULL, total);
+    return native_sys(f);
+}
+
+long emul_readv(struct frame *f)
+{
+    return do_readv(f);
+}
+
+/* preadv2(2), pwritev2(2) at the current position, without flags, are readv and writev. */
+static bool as_plain_iov(struct frame *f)
+{
+    return (int64_t)f->r10 == -1 && f->r9 == 0;
+}
+
+long emul_preadv2(struct frame *f)
+{
+    if (!as_plain_iov(f))
+        return native_sys(f);
+    struct frame g = *f;
+    g.nr = __NR_readv;
+    return do_readv(&g);
+}
+
+long emul_recvfrom(struct frame *f)
+{
+    int fd = (int)f->rdi;
+    uint32_t flags = (uint32_t)f->r10;
+    struct fdrec *rec = fd_rec(fd);
+    if (!rec || (flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)))
+        return native_sys(f);
+    enum fd_type t = fd_type(rec, fd);
+    if (!fd_is_socket(t))
+        return native_sys(f);
+    if ((flags & MSG_WAITALL) && (flags & MSG_PEEK) && t != FD_DGRAM)
+        return native_block(f);
+    return do_recv(f, rec, t, OP_RECV, flags, f->rdx);
+}
+
+long emul_recvmsg(struct frame *f)
+{
+    int fd = (int)f->rdi;
+    uint32_t flags = (uint32_t)f->rdx;
+    struct fdrec *rec = fd_rec(fd);
+    if (!rec || (flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)))
+        return native_sys(f);
+    enum fd_type t = fd_type(rec, fd);
+    if (!fd_is_socket(t))
+        return native_sys(f);
+    if ((flags & MSG_WAITALL) && (flags & MSG_PEEK) && t != FD_DGRAM)
+        return native_block(f);
+    return do_recv(f, rec, t, OP_RECVMSG, flags, UINT64_MAX);
+}
+
+/* recvmmsg(2): what is there, then waits. The timeout is looked at after each batch that came, as the kernel does. */
+long emul_recvmmsg(struct frame *f)
+{
+    enum { WAITFORONE = 0x10000, MMSG = 64 };
+    uint32_t flags = (uint32_t)f->r10, vlen = (uint32_t)f->rdx;
+    struct fdrec *rec = fd_rec((int)f->rdi);
+    enum fd_type t = rec ? fd_type(rec, (int)f->rdi) : FD_FILE;
+    struct timespec64 ts;
+    if (!fd_is_socket(t) || (flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)) || vlen == 0)
+        return native_sys(f);
+    if ((flags & MSG_WAITALL) && t != FD_DGRAM)
+        return native_block(f);
+    if (vlen > 1024)
+        vlen = 1024; /* UIO_MAXIOV */
+    int64_t until = INT64_MAX, deadline = -1;
+    if (f->r8) {
+        if (uaccess_copy(&ts, (void *)f->r8, sizeof ts))
+            return -EFAULT;
+        if (ts.sec < 0 || ts.nsec < 0 || ts.nsec >= NSEC_PER_SEC)
+            return -EINVAL;
+        if (ts.sec < INT64_MAX / NSEC_PER_SEC / 4)
+            until = now_ns() + ts.sec * NSEC_PER_SEC + ts.nsec;
+    }
+    struct fdcall c;
+    long done = 0, r;
+    fdcall_begin(&c, (int)f->rdi, rec);
     for (;;) {
-        uint32_t edges = fd_edges(rec, DIR_OUT);
-        long r = sys3(__NR_sendmsg, fd, user_msg ? (long)user_msg : P(m), flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (r >= 0) {
-            if ((uint64_t)r >= total || t == FD_DGRAM)
-                return r;
-            return send_iov_rest(f, rec, t, m->iov, m->iovlen, flags, &deadline, r);
+        uint32_t edges = fd_edges(c.rec, DIR_IN);
+        r = sys5(__NR_recvmmsg, c.fd, (long)(f->rsi + (uint64_t)done * MMSG), vlen - done, (flags & ~(uint32_t)WAITFORONE) | MSG_DONTWAIT, 0);
+        if (r > 0) {
+            done += r;
+            fd_pass_on(c.rec, DIR_IN);
+            r = done;
+            if (done == (long)vlen || (flags & WAITFORONE) || now_ns() >= until)
+                break;
+            continue;
         }
-        if (r != -EAGAIN)
-            return broken_pipe(r, flags);
-        if (fd_nonblock(rec, fd))
-            return r;
+        if (r != -EAGAIN || fd_nonblock(c.rec, c.fd)) {
+            r = done ? done : r;
+            break;
+        }
         if (deadline == -1)
-            deadline = socket_deadline(rec, fd, FDF_SNDTIMEO, 21);
-        hook_enter();
-        enum wake why = fd_wait(rec, fd, DIR_OUT, edges, deadline, WAIT_WRITE);
-        if (why == WAKE_NONE) {
-            r = native_block_in_hook(f);
-            hook_exit();
-            return r;
+            deadline = socket_deadline(&c, FDF_RCVTIMEO, 20);
+        r = block(&c, DIR_IN, edges, deadline, WAIT_READ, done);
+        if (r == WAIT_NATIVE)
+            r = done ? done : native_on(f, &c);
+        if (r)
+            break;
+    }
+    if (f->r8 && r > 0) { /* what is left of it */
+        int64_t left = until == INT64_MAX ? INT64_MAX : until - now_ns();
+        struct timespec64 out = {left > 0 ? left / NSEC_PER_SEC : 0, left > 0 ? left % NSEC_PER_SEC : 0};
+        if (until != INT64_MAX && uaccess_copy((void *)f->r8, &out, sizeof out))
+            r = -EFAULT;
+    }
+    return end(&c, r);
+}
+
+/* ---- writing ---- */
+
+static long broken_pipe(long r, uint32_t flags)
+{
+    if (r == -EPIPE && !(flags & MSG_NOSIGNAL))
+        signal_raise_self(13 /* SIGPIPE */);
+    return r;
+}
+
+/* Send all of buf, `total` bytes having gone before. */
+static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_t buf, uint64_t len, uint32_t flags,
+                      uint64_t addr, uint64_t addrlen, int64_t *deadline, long total)
+{
+    uint64_t done = 0;
+    for (;;) {
+        uint32_t edges = fd_edges(c->rec, DIR_OUT);
+        long r = sys6(__NR_sendto, c->fd, (long)(buf + done), (long)(len - done), flags | MSG_DONTWAIT | MSG_NOSIGNAL,
+                      (long)addr, (long)addrlen);
+        if (likely(r >= 0)) {
+            done += (uint64_t)r;
+            if (done >= len || t == FD_DGRAM)
+                return total + (long)done;
+            continue;
         }
-        hook_exit();
-        r = wait_result(why, deadline, 0);
+        long sofar = total + (long)done;
+        if (r != -EAGAIN)
+            return sofar ? sofar : broken_pipe(r, flags);
+        if (fd_nonblock(c->rec, c->fd))
+            return sofar ? sofar : r;
+        if (*deadline == -1)
+            *deadline = socket_deadline(c, FDF_SNDTIMEO, 21);
+        r = block(c, DIR_OUT, edges, *deadline, WAIT_WRITE, sofar);
+        if (unlikely(r == WAIT_NATIVE)) {
+            struct frame g = *f;
+            g.nr = __NR_sendto;
+            g.rdi = (uint64_t)c->fd;
+            g.rsi = buf + done;
+            g.rdx = len - done;
+            g.r10 = flags;
+            g.r8 = addr;
+            g.r9 = addrlen;
+            r = native_block(&g);
+            return r < 0 && sofar ? sofar : sofar + r;
+        }
         if (r)
             return r;
     }
 }
 
-long emul_writev(struct frame *f)
+static long send_one(struct frame *f, struct fdrec *rec, enum fd_type t, uint64_t buf, uint64_t len, uint32_t flags,
+                     uint64_t addr, uint64_t addrlen)
+{
+    struct fdcall c;
+    int64_t deadline = -1;
+    fdcall_begin(&c, (int)f->rdi, rec);
+    long r = send_rest(f, &c, t, buf, len, flags, addr, addrlen, &deadline, 0);
+    fd_pass_on(c.rec, DIR_OUT);
+    return end(&c, r);
+}
+
+long emul_write(struct frame *f)
 {
     int fd = (int)f->rdi;
     struct fdrec *rec = fd_rec(fd);
+    if (!rec)
+        return native_sys(f);
+    enum fd_type t = fd_type(rec, fd);
+    switch (t) {
+    case FD_TCP:
+    case FD_STREAM:
+    case FD_DGRAM:
+        return send_one(f, rec, t, f->rsi, f->rdx, 0, 0, 0);
+    case FD_PIPE:
+    case FD_OTHER: {
+        struct iovec64 iov = {f->rsi, f->rdx};
+        return f->rdx ? stream_io(f, rec, DIR_OUT, &iov, f->rdx) : native_sys(f);
+    }
+    default:
+        return native_sys(f);
+    }
+}
+
+/* A message sent in part: the rest of its iov, piece by piece. */
+static long send_iov_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_t iov, uint64_t n,
+                          uint32_t flags, int64_t *deadline, long done)
+{
+    uint64_t skip = (uint64_t)done;
+    struct iovec64 v;
+    for (uint64_t i = 0; i < n; i++) {
+        if (uaccess_copy(&v, (void *)(iov + i * sizeof v), sizeof v))
+            return done ? done : -EFAULT;
+        if (skip >= v.len) {
+            skip -= v.len;
+            continue;
+        }
+        long r = send_rest(f, c, t, v.base + skip, v.len - skip, flags, 0, 0, deadline, done);
+        if (r < 0 || (uint64_t)(r - done) < v.len - skip)
+            return r;
+        done = r;
+        skip = 0;
+    }
+    return done;
+}
+
+static long send_message(struct frame *f, struct fdcall *c, enum fd_type t, struct msghdr64 *m, uint64_t user_msg,
+                         uint32_t flags)
+{
+    int64_t deadline = -1;
+    uint64_t total;
+    if (iov_total(m->iov, m->iovlen, &total))
+        return -EFAULT;
+    for (;;) {
+        uint32_t edges = fd_edges(c->rec, DIR_OUT);
+        long r = sys3(__NR_sendmsg, c->fd, user_msg ? (long)user_msg : P(m), flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (r >= 0) {
+            if ((uint64_t)r >= total || t == FD_DGRAM)
+                return r;
+            return send_iov_rest(f, c, t, m->iov, m->iovlen, flags, &deadline, r);
+        }
+        if (r != -EAGAIN)
+            return broken_pipe(r, flags);
+        if (fd_nonblock(c->rec, c->fd))
+            return r;
+        if (deadline == -1)
+            deadline = socket_deadline(c, FDF_SNDTIMEO, 21);
+        r = block(c, DIR_OUT, edges, deadline, WAIT_WRITE, 0);
+        if (unlikely(r == WAIT_NATIVE)) {
+            struct frame g = *f;
+            g.nr = __NR_sendmsg;
+            g.rdi = (uint64_t)c->fd;
+            g.rsi = user_msg ? user_msg : (uint64_t)P(m);
+            g.rdx = flags;
+            return native_block(&g);
+        }
+        if (r)
+            return r;
+    }
+}
+
+static long do_sendmsg(struct frame *f, struct fdrec *rec, enum fd_type t, struct msghdr64 *m, uint64_t user_msg,
+                       uint32_t flags)
+{
+    struct fdcall c;
+    fdcall_begin(&c, (int)f->rdi, rec);
+    long r = send_message(f, &c, t, m, user_msg, flags);
+    fd_pass_on(c.rec, DIR_OUT);
+    return end(&c, r);
+}
+
+static long do_writev(struct frame *f)
+{
+    int fd = (int)f->rdi;
+    struct fdrec *rec = fd_rec(fd);
+    uint64_t total;
     if (!rec || f->rdx == 0 || f->rdx > 1024)
         return native_sys(f);
     enum fd_type t = fd_type(rec, fd);
-    if (t == FD_FILE)
+    if (t == FD_PIPE || t == FD_OTHER)
+        return iov_total(f->rsi, f->rdx, &total) || !total ? native_sys(f) : stream_io(f, rec, DIR_OUT, NULL, total);
+    if (!fd_is_socket(t))
         return native_sys(f);
-    if (t != FD_TCP && t != FD_STREAM && t != FD_DGRAM)
-        return native_block(f);
     struct msghdr64 m = {.iov = f->rsi, .iovlen = f->rdx};
     return do_sendmsg(f, rec, t, &m, 0, 0);
+}
+
+long emul_writev(struct frame *f)
+{
+    return do_writev(f);
+}
+
+long emul_pwritev2(struct frame *f)
+{
+    if (!as_plain_iov(f))
+        return native_sys(f);
+    struct frame g = *f;
+    g.nr = __NR_writev;
+    return do_writev(&g);
 }
 
 long emul_sendto(struct frame *f)
@@ -437,15 +703,30 @@ long emul_sendto(struct frame *f)
     uint32_t flags = (uint32_t)f->r10;
     struct fdrec *rec = fd_rec(fd);
     enum fd_type t = rec ? fd_type(rec, fd) : FD_FILE;
-    if (t != FD_TCP && t != FD_STREAM && t != FD_DGRAM)
+    if (!fd_is_socket(t))
         return native_sys(f);
     if (flags & MSG_DONTWAIT) {
         struct frame g = *f;
         g.r10 |= MSG_NOSIGNAL;
         return broken_pipe(native_sys(&g), flags);
     }
-    int64_t deadline = -1;
-    return send_rest(f, rec, t, f->rsi, f->rdx, flags, f->r8, f->r9, &deadline, 0);
+    return send_one(f, rec, t, f->rsi, f->rdx, flags, f->r8, f->r9);
+}
+
+/* Descriptors that a message carries are known to others from now on. */
+static void share_passed(const struct msghdr64 *m)
+{
+    struct { uint64_t len; int32_t level, type; } h;
+    uint64_t at = 0;
+    while (at + sizeof h <= m->controllen && !uaccess_copy(&h, (void *)(m->control + at), sizeof h) && h.len >= sizeof h) {
+        for (uint64_t i = sizeof h; h.level == 1 && h.type == 1 && i + 4 <= h.len && at + i + 4 <= m->controllen; i += 4) {
+            int32_t fd;
+            struct fdrec *rec = uaccess_copy(&fd, (void *)(m->control + at + i), 4) ? NULL : fd_rec(fd);
+            if (rec)
+                __atomic_fetch_or(&rec->flags, FDF_SHARED, __ATOMIC_RELAXED);
+        }
+        at += (h.len + 7) & ~7ull;
+    }
 }
 
 long emul_sendmsg(struct frame *f)
@@ -455,19 +736,10 @@ long emul_sendmsg(struct frame *f)
     struct msghdr64 m;
     struct fdrec *rec = fd_rec(fd);
     enum fd_type t = rec ? fd_type(rec, fd) : FD_FILE;
-    if ((t != FD_TCP && t != FD_STREAM && t != FD_DGRAM) || uaccess_copy(&m, (void *)f->rsi, sizeof m) ||
-        m.iovlen > 1024)
+    if (!fd_is_socket(t) || uaccess_copy(&m, (void *)f->rsi, sizeof m) || m.iovlen > 1024)
         return native_sys(f);
-    if (m.controllen) { /* may carry descriptors */
-        struct { uint64_t len; int32_t level, type; int32_t fd[4]; } c;
-        if (!uaccess_copy(&c, (void *)m.control, m.controllen < sizeof c ? m.controllen : sizeof c) && c.level == 1 &&
-            c.type == 1)
-            for (uint64_t i = 0; i < (c.len - 16) / 4 && i < 4; i++) {
-                struct fdrec *passed = fd_rec(c.fd[i]);
-                if (passed)
-                    __atomic_fetch_or(&passed->flags, FDF_SHARED, __ATOMIC_RELAXED);
-            }
-    }
+    if (m.controllen)
+        share_passed(&m);
     if (flags & MSG_DONTWAIT) {
         struct frame g = *f;
         g.rdx |= MSG_NOSIGNAL;
@@ -476,16 +748,42 @@ long emul_sendmsg(struct frame *f)
     return do_sendmsg(f, rec, t, &m, f->rsi, flags);
 }
 
-/* ---- connections ---- */
-
-static bool readable(int fd)
+/* sendmmsg(2): message by message; an error after the first ends it, and is forgotten (as in the kernel). */
+long emul_sendmmsg(struct frame *f)
 {
-    struct {
-        int32_t fd;
-        int16_t events, revents;
-    } p = {fd, 1, 0};
-    return sys3(__NR_poll, P(&p), 1, 0) != 0;
+    uint32_t flags = (uint32_t)f->r10;
+    struct fdrec *rec = fd_rec((int)f->rdi);
+    enum fd_type t = rec ? fd_type(rec, (int)f->rdi) : FD_FILE;
+    struct { struct msghdr64 m; uint32_t len, pad; } mm;
+    if (!fd_is_socket(t))
+        return native_sys(f);
+    if (flags & MSG_DONTWAIT) {
+        struct frame g = *f;
+        g.r10 |= MSG_NOSIGNAL;
+        return broken_pipe(native_sys(&g), flags);
+    }
+    uint32_t vlen = (uint32_t)f->rdx < 1024 ? (uint32_t)f->rdx : 1024;
+    for (uint32_t i = 0; i < vlen; i++) {
+        uint64_t at = f->rsi + i * sizeof mm;
+        if (uaccess_copy(&mm, (void *)at, sizeof mm))
+            return i ? (long)i : -EFAULT;
+        if (mm.m.iovlen > 1024)
+            return i ? (long)i : -90 /* EMSGSIZE */;
+        if (mm.m.controllen)
+            share_passed(&mm.m);
+        struct frame g = *f;
+        g.nr = __NR_sendmsg;
+        long r = do_sendmsg(&g, rec, t, &mm.m, at, flags);
+        if (r < 0)
+            return i ? (long)i : r;
+        mm.len = (uint32_t)r;
+        if (uaccess_copy((void *)(at + offsetof(__typeof__(mm), len)), &mm.len, 4))
+            return i ? (long)i : -EFAULT;
+    }
+    return (long)vlen;
 }
+
+/* ---- connections ---- */
 
 /* accept has no MSG_DONTWAIT, and the listener's flags are not ours to change: look first, one user thread at
  * a time, then accept. If another process snatches the connection between, the call blocks natively. */
@@ -494,63 +792,46 @@ static long do_accept(struct frame *f)
     int fd = (int)f->rdi;
     struct fdrec *rec = fd_rec(fd);
     enum fd_type t = rec ? fd_type(rec, fd) : FD_FILE;
-    if (t != FD_TCP && t != FD_STREAM && t != FD_DGRAM)
+    if (!fd_is_socket(t))
         return native_sys(f);
+    struct fdcall c;
     int64_t deadline = -1;
-    bool nonblock = fd_nonblock(rec, fd);
     long r;
-    for (;;) {
-        uint32_t edges = fd_edges(rec, DIR_IN);
-        if (nonblock || cas(&rec->accepting, (uint8_t)0, (uint8_t)1)) {
-            r = -EAGAIN;
-            if (nonblock || readable(fd))
-                r = native_sys(f);
-            if (!nonblock)
-                store_release(&rec->accepting, (uint8_t)0);
-            if (load_relaxed(&rec->head) && (r >= 0 || !nonblock)) {
-                hook_enter();
-                if (r != -EAGAIN)
-                    fd_pass_on(rec, DIR_IN);
-                hook_exit();
-            }
-            if (r != -EAGAIN || nonblock)
+    fdcall_begin(&c, fd, rec);
+    if (fd_nonblock(rec, fd)) {
+        r = native_sys(f);
+        fd_pass_on(rec, DIR_IN);
+    } else
+        for (;;) {
+            enum wake w = fd_turn_take(&c, DIR_IN, deadline == -1 ? INT64_MAX : deadline, WAIT_ACCEPT);
+            if (w != WAKE_EVENT)
+                return end(&c, wait_result(w, deadline == -1 ? INT64_MAX : deadline, 0));
+            uint32_t edges = fd_edges(c.rec, DIR_IN);
+            if (ready(c.fd, DIR_IN)) {
+                struct frame g = *f;
+                g.rdi = (uint64_t)c.fd;
+                fdcall_native(&c);
+                r = native_sys(&g);
+                fd_turn_end(&c, DIR_IN, true);
                 break;
-        } else {
-            /* Somebody else is at it; he passes on when he got one. Let him finish. */
-            hook_enter();
-            sched_yield_now();
-            hook_exit();
-            if (load_relaxed(&rec->accepting)) {
-                cpu_relax();
-                continue;
             }
-            continue;
+            fd_turn_end(&c, DIR_IN, false);
+            if (deadline == -1)
+                deadline = socket_deadline(&c, FDF_RCVTIMEO, 20);
+            r = block(&c, DIR_IN, edges, deadline, WAIT_ACCEPT, 0);
+            if (r == WAIT_NATIVE) {
+                r = native_on(f, &c);
+                break;
+            }
+            if (r)
+                return end(&c, r);
         }
-        if (deadline == -1)
-            deadline = socket_deadline(rec, fd, FDF_RCVTIMEO, 20);
-        hook_enter();
-        enum wake why = fd_wait(rec, fd, DIR_IN, edges, deadline, WAIT_ACCEPT);
-        if (why == WAKE_NONE) {
-            r = native_block_in_hook(f);
-            hook_exit();
-            break;
-        }
-        hook_exit();
-        r = wait_result(why, deadline, 0);
-        if (r)
-            return r;
-    }
     if (r >= 0) {
-        struct fdrec *new = fd_rec((int)r);
-        if (new) {
-            bool nb = f->nr == __NR_accept4 && (f->r10 & 04000);
-            new->flags = FDF_SERVED | (nb ? FDF_NONBLOCK : 0) |
-                         (load_relaxed(&rec->flags) & (FDF_RCVTIMEO | FDF_SNDTIMEO));
-            if (t == FD_TCP)
-                store_release(&new->type, FD_TCP);
-        }
+        bool nb = f->nr == __NR_accept4 && (f->r10 & 04000);
+        fd_made((int)r, t == FD_TCP ? FD_TCP : FD_UNKNOWN,
+                (uint16_t)((nb ? FDF_NONBLOCK : 0) | (load_relaxed(&rec->flags) & (FDF_RCVTIMEO | FDF_SNDTIMEO | FDF_LOWAT))));
     }
-    return r;
+    return end(&c, r);
 }
 
 long emul_accept(struct frame *f)
@@ -563,44 +844,214 @@ long emul_accept4(struct frame *f)
     return do_accept(f);
 }
 
-/* connect(2). A TCP socket that nobody else can know is made non-blocking for the length of the call. */
+/* The call in f with O_NONBLOCK set for its length, on a description that nobody else can know. */
+static long nonblocking(struct frame *f, int fd)
+{
+    struct frame g = *f;
+    g.rdi = (uint64_t)fd;
+    long fl = sys3(__NR_fcntl, fd, 3 /* F_GETFL */, 0);
+    if (fl < 0)
+        return native_sys(&g);
+    sys3(__NR_fcntl, fd, 4 /* F_SETFL */, fl | 04000);
+    long r = native_sys(&g);
+    sys3(__NR_fcntl, fd, 4, fl & ~04000l); /* not as found: another user thread may be in here too */
+    return r;
+}
+
+/* connect(2). A stream socket that nobody else can know is made non-blocking for the length of each try. */
 long emul_connect(struct frame *f)
 {
     int fd = (int)f->rdi;
     struct fdrec *rec = fd_rec(fd);
     enum fd_type t = rec ? fd_type(rec, fd) : FD_FILE;
-    if (t != FD_TCP || (load_relaxed(&rec->flags) & FDF_SHARED))
-        return t == FD_DGRAM || t == FD_FILE ? native_sys(f) : native_block(f);
-    if (rec->flags & FDF_NONBLOCK)
+    if (!fd_is_socket(t) || t == FD_DGRAM)
         return native_sys(f);
-    long fl = sys3(__NR_fcntl, fd, 3, 0);
-    if (fl < 0)
+    if (fd_nonblock(rec, fd))
         return native_sys(f);
-    uint32_t edges = fd_edges(rec, DIR_OUT);
-    sys3(__NR_fcntl, fd, 4, fl | 04000);
-    long r = native_sys(f);
-    sys3(__NR_fcntl, fd, 4, fl);
-    if (r != -EINPROGRESS && r != -EALREADY)
-        return r;
-    int64_t deadline = socket_deadline(rec, fd, FDF_SNDTIMEO, 21);
+    if (load_relaxed(&rec->flags) & FDF_SHARED)
+        return native_block(f);
+    struct fdcall c;
+    fdcall_begin(&c, fd, rec);
+    int64_t deadline = -1, nap = 100000;
     for (;;) {
-        hook_enter();
-        enum wake why = fd_wait(rec, fd, DIR_OUT, edges, deadline, WAIT_CONNECT);
-        hook_exit();
-        if (why == WAKE_NONE)
-            return native_block(f); /* waits for the attempt under way */
-        if (why == WAKE_TIMEOUT)
-            return -EINPROGRESS;
-        if (why == WAKE_CLOSED)
-            return -EBADF;
-        if (why == WAKE_SIGNAL)
-            return deadline == INT64_MAX ? -ERESTARTSYS : -EINTR;
-        /* Again: the kernel tells how the attempt ended, and notes that it was told. */
-        edges = fd_edges(rec, DIR_OUT);
-        sys3(__NR_fcntl, fd, 4, fl | 04000);
-        r = native_sys(f);
-        sys3(__NR_fcntl, fd, 4, fl);
-        if (r != -EINPROGRESS && r != -EALREADY)
+        uint32_t edges = fd_edges(c.rec, DIR_OUT);
+        long r = c.rec == rec ? nonblocking(f, c.fd) : native_on(f, &c);
+        if (r != -EINPROGRESS && r != -EALREADY && r != -EAGAIN)
+            return end(&c, r); /* how the attempt ended; the kernel notes that it was told */
+        if (deadline == -1)
+            deadline = socket_deadline(&c, FDF_SNDTIMEO, 21);
+        if (r == -EAGAIN) { /* a Unix listener whose queue is full tells nobody when there is room: ask again */
+            if (kernel_wait_enter()) {
+                r = native_on(f, &c);
+                kernel_wait_leave();
+                return end(&c, r);
+            }
+            int64_t until = now_ns() + nap;
+            hook_enter();
+            COUNT(park_connect);
+            wait_open(uthread_self());
+            enum wake w = park(WAIT_CONNECT, (uint64_t)c.fd, until < deadline ? until : deadline, NULL, NULL);
+            hook_exit();
+            if (w == WAKE_TIMEOUT && until < deadline) {
+                nap = nap < 10000000 ? nap * 2 : nap;
+                continue;
+            }
+            return end(&c, wait_result(w, deadline, 0));
+        }
+        r = block(&c, DIR_OUT, edges, deadline, WAIT_CONNECT, 0);
+        if (r == WAIT_NATIVE)
+            return end(&c, native_on(f, &c)); /* waits for the attempt under way */
+        if (r == -EAGAIN)
+            r = -EINPROGRESS; /* SO_SNDTIMEO ended */
+        if (r)
+            return end(&c, r);
+    }
+}
+
+/* ---- from descriptor to descriptor ---- */
+
+/* Wait until `in` can be read and `out` be written, as far as they are such as block. One at a time: which of the two a call that
+ * would block waits for, poll tells. 0: both are ready; else as block. */
+static long block_on_either(int in, int out)
+{
+    struct {
+        int32_t fd;
+        int16_t events, revents;
+    } p[2] = {{in, 1, 0}, {out, 4, 0}};
+    sys3(__NR_poll, P(p), 2, 0);
+    int fd = p[0].revents == 0 ? in : p[1].revents == 0 ? out : -1;
+    uint8_t dir = fd == in ? DIR_IN : DIR_OUT;
+    struct fdrec *rec = fd >= 0 ? fd_rec(fd) : NULL;
+    if (fd < 0)
+        return 0;
+    if (!rec || fd_type(rec, fd) == FD_FILE)
+        return WAIT_NATIVE;
+    struct fdcall c;
+    fdcall_begin(&c, fd, rec);
+    uint32_t edges = fd_edges(rec, dir);
+    p[0].fd = fd;
+    p[0].events = dir == DIR_IN ? 1 : 4;
+    if (sys3(__NR_poll, P(p), 1, 0) != 0)
+        return 0;
+    long r = block(&c, dir, edges, INT64_MAX, dir == DIR_IN ? WAIT_READ : WAIT_WRITE, 0);
+    return end(&c, r);
+}
+
+static bool blocks_at_all(int fd)
+{
+    struct fdrec *rec = fd_rec(fd);
+    enum fd_type t = rec ? fd_type(rec, fd) : FD_FILE;
+    return t != FD_FILE && !fd_nonblock(rec, fd);
+}
+
+/* splice(2), tee(2): tried with SPLICE_F_NONBLOCK, which speaks of pipes; a socket at the other end is looked at first. */
+static long do_splice(struct frame *f, int in, int out, bool with_flags)
+{
+    enum { SPLICE_F_NONBLOCK = 2 };
+    uint64_t *flags = with_flags ? &f->r9 : &f->r10;
+    if (*flags & SPLICE_F_NONBLOCK)
+        return native_sys(f);
+    bool in_blocks = blocks_at_all(in), out_blocks = blocks_at_all(out);
+    if (!in_blocks && !out_blocks)
+        return native_sys(f);
+    for (;;) {
+        struct frame g = *f;
+        if (with_flags)
+            g.r9 |= SPLICE_F_NONBLOCK;
+        else
+            g.r10 |= SPLICE_F_NONBLOCK;
+        struct fdrec *ri = fd_rec(in), *ro = fd_rec(out);
+        bool in_socket = ri && fd_is_socket((enum fd_type)load_relaxed(&ri->type)),
+             out_socket = ro && fd_is_socket((enum fd_type)load_relaxed(&ro->type));
+        long r = -EAGAIN;
+        if ((!in_socket || !in_blocks || ready(in, DIR_IN)) && (!out_socket || !out_blocks || ready(out, DIR_OUT)))
+            r = native_sys(&g);
+        if (r != -EAGAIN)
             return r;
+        r = block_on_either(in_blocks ? in : -1, out_blocks ? out : -1);
+        if (r == WAIT_NATIVE)
+            return native_block(f);
+        if (r)
+            return r;
+    }
+}
+
+long emul_splice(struct frame *f)
+{
+    return do_splice(f, (int)f->rdi, (int)f->rdx, true);
+}
+
+long emul_tee(struct frame *f)
+{
+    return do_splice(f, (int)f->rdi, (int)f->rsi, false);
+}
+
+long emul_vmsplice(struct frame *f)
+{
+    int fd = (int)f->rdi;
+    struct fdrec *rec = fd_rec(fd);
+    enum { SPLICE_F_NONBLOCK = 2 };
+    if (!rec || fd_type(rec, fd) != FD_PIPE || (f->r10 & SPLICE_F_NONBLOCK) || fd_nonblock(rec, fd))
+        return native_sys(f);
+    long acc = sys3(__NR_fcntl, fd, 3, 0);
+    uint8_t dir = acc >= 0 && (acc & 3) == 0 ? DIR_IN : DIR_OUT;
+    struct fdcall c;
+    fdcall_begin(&c, fd, rec);
+    for (;;) {
+        uint32_t edges = fd_edges(c.rec, dir);
+        struct frame g = *f;
+        g.rdi = (uint64_t)c.fd;
+        g.r10 |= SPLICE_F_NONBLOCK;
+        long r = native_sys(&g);
+        if (r != -EAGAIN) {
+            fd_pass_on(c.rec, dir);
+            return end(&c, r);
+        }
+        r = block(&c, dir, edges, INT64_MAX, dir == DIR_IN ? WAIT_READ : WAIT_WRITE, 0);
+        if (r == WAIT_NATIVE)
+            return end(&c, native_on(f, &c));
+        if (r)
+            return end(&c, r);
+    }
+}
+
+/* sendfile(2) to a stream that is ours alone: O_NONBLOCK for the length of each try, and the rest when there is room. To others:
+ * look first, then natively, where it may block for the rest. */
+long emul_sendfile(struct frame *f)
+{
+    int out = (int)f->rdi;
+    struct fdrec *rec = fd_rec(out);
+    enum fd_type t = rec ? fd_type(rec, out) : FD_FILE;
+    if ((!fd_is_socket(t) && t != FD_PIPE) || fd_nonblock(rec, out) || f->r10 == 0)
+        return native_sys(f);
+    struct fdcall c;
+    struct frame g = *f;
+    long done = 0;
+    int64_t deadline = -1;
+    fdcall_begin(&c, out, rec);
+    for (;;) {
+        uint32_t edges = fd_edges(c.rec, DIR_OUT);
+        long r = -EAGAIN;
+        g.rdi = (uint64_t)c.fd;
+        if (!(load_relaxed(&c.rec->flags) & FDF_SHARED))
+            r = nonblocking(&g, c.fd);
+        else if (ready(c.fd, DIR_OUT))
+            return end(&c, (r = native_sys(&g)) < 0 && done ? done : done + r);
+        if (r > 0) {
+            done += r;
+            g.r10 -= (uint64_t)r;
+            if (g.r10 == 0)
+                return end(&c, done);
+            continue; /* short: no room, or the end of the file: which of them the next try tells */
+        }
+        if (r != -EAGAIN)
+            return end(&c, done ? done : r);
+        if (deadline == -1)
+            deadline = fd_is_socket(t) ? socket_deadline(&c, FDF_SNDTIMEO, 21) : INT64_MAX;
+        r = block(&c, DIR_OUT, edges, deadline, WAIT_WRITE, done);
+        if (r == WAIT_NATIVE)
+            return end(&c, done ? done : native_on(f, &c));
+        if (r)
+            return end(&c, r);
     }
 }

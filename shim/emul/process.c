@@ -33,6 +33,7 @@ static void mask_for_worker(void)
 static long do_fork(struct frame *f)
 {
     struct uthread *u = uthread_self();
+    fd_share_all();
     uint64_t mask = u->sigmask, alt_sp = u->altstack.sp, alt_size = u->altstack.size;
     long r = sys_intr(f);
     if (r != 0)
@@ -63,6 +64,7 @@ void process_in_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size)
 /* vfork, posix_spawn: leave through the site's own syscall instruction; see above. */
 static _Noreturn void clone_shared(struct frame *f)
 {
+    fd_share_all();
     struct worker *w = worker_self();
     mask_for_child(w->cur);
     w->native = 1;

@@ -13,18 +13,20 @@ static uint32_t breaking; /* atomic: a break is on its way */
 static bool no_pwait2;
 
 /* Our descriptors sit high, out of the way of programs that count on low numbers. */
-static int move_high(int fd)
+int netpoll_dup_high(int fd)
 {
-    if (fd < 0)
-        return fd;
     uint64_t lim[2] = {0, 0};
     sys4(__NR_prlimit64, 0, 7 /* NOFILE */, 0, P(lim));
     long want = lim[0] > 1024 ? (lim[0] > 65536 ? 65536 : (long)lim[0]) - 16 : 900;
-    long high = sys3(__NR_fcntl, fd, 1030 /* F_DUPFD_CLOEXEC */, want);
+    return (int)sys3(__NR_fcntl, fd, 1030 /* F_DUPFD_CLOEXEC */, want);
+}
+static int move_high(int fd)
+{
+    int high = fd < 0 ? fd : netpoll_dup_high(fd);
     if (high < 0)
         return fd;
     sys1(__NR_close, fd);
-    return (int)high;
+    return high;
 }
 
 int netpoll_init(void)
@@ -56,22 +58,14 @@ bool netpoll_owns(int fd)
     return fd >= 0 && (fd == epfd || fd == breakfd);
 }
 
-/* The range [a, b] but ours: calls do(lo, hi) for its parts. */
-long netpoll_except(unsigned a, unsigned b, long (*run)(unsigned lo, unsigned hi, unsigned flags), unsigned flags)
+unsigned netpoll_next_own(unsigned a)
 {
-    unsigned lo = (unsigned)(epfd < breakfd ? epfd : breakfd), hi = (unsigned)(epfd < breakfd ? breakfd : epfd);
-    long r = 0;
-    unsigned cuts[2] = {lo, hi};
-    for (int i = 0; i < 2; i++) {
-        if (cuts[i] < a || cuts[i] > b)
-            continue;
-        if (cuts[i] > a)
-            r = run(a, cuts[i] - 1, flags);
-        if (r < 0 || cuts[i] == b)
-            return r;
-        a = cuts[i] + 1;
-    }
-    return run(a, b, flags);
+    unsigned own = UINT32_MAX;
+    if (epfd >= 0 && (unsigned)epfd >= a)
+        own = (unsigned)epfd;
+    if (breakfd >= 0 && (unsigned)breakfd >= a && (unsigned)breakfd < own)
+        own = (unsigned)breakfd;
+    return own;
 }
 
 int netpoll_watch(struct fdrec *rec, int fd, uint8_t dir)
@@ -89,6 +83,14 @@ int netpoll_watch(struct fdrec *rec, int fd, uint8_t dir)
     if (r == 0)
         rec->watched = all;
     return (int)r;
+}
+
+void netpoll_unwatch(struct fdrec *rec, int fd)
+{
+    struct epoll_event none = {0, 0};
+    if (rec->watched)
+        sys4(__NR_epoll_ctl, epfd, EPOLL_CTL_DEL, fd, P(&none));
+    rec->watched = 0;
 }
 
 struct uthread *netpoll_collect(int64_t delta, uint32_t *n)

@@ -369,13 +369,11 @@ bool sched_other_work(void)
 void entersyscall_block(int nr)
 {
     struct worker *w = worker_self();
-    if (!sched_other_work() && !chaos(4)) {
-        COUNT(direct_block);
-        entersyscall(nr);
-        return;
-    }
     struct proc *p = w->proc;
-    COUNT(handoff_syscall);
+    if (sched_other_work())
+        COUNT(handoff_syscall);
+    else
+        COUNT(direct_block);
     event(p, EV_SYSCALL, nr);
     store_relaxed(&w->sysno1, (uint32_t)nr + 1);
     w->proc = NULL;

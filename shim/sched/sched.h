@@ -313,7 +313,8 @@ static always_inline void exitsyscall(void)
     if (unlikely(load_relaxed(&w->claim) != CLAIM_HELD))
         proc_regain();
 }
-/* As entersyscall, for a call that is known to block: gives the proc away first when work waits. */
+/* As entersyscall, for a call that is known to block: gives the proc away first, to a worker if work waits. (Kept, it would be
+ * taken back by sysmon only, up to 10 ms after new work came.) */
 void entersyscall_block(int nr);
 
 /* Workers that stand in the kernel are counted. block_admit: may one more? False when only the last ones
