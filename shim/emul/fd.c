@@ -324,8 +324,7 @@ enum fd_link fd_link(struct fdwaiter *w)
     struct fdrec *rec = fd_rec(w->fd);
     if (!rec)
         return FDL_REFUSED;
-    if (fd_type(rec, w->fd) == FD_FILE)
-        return FDL_NEVER;
+    fd_type(rec, w->fd); /* files too: some can be polled (mqueues, /proc/mounts) */
     lock_take(&rec->lock);
     if (rec->type == FD_CLOSING || rec->type == FD_UNKNOWN) {
         lock_drop(&rec->lock);
@@ -568,7 +567,7 @@ long emul_close(struct frame *f)
     struct fdrec *rec = fd_rec(fd);
     if (unlikely(is_ours(fd)))
         return -EBADF;
-    if (!known(rec) || rec->type == FD_FILE) {
+    if (!known(rec) || (rec->type == FD_FILE && !rec->watched)) {
         if (rec) {
             store_relaxed(&rec->type, (uint8_t)FD_UNKNOWN);
             store_relaxed(&rec->flags, (uint16_t)0);

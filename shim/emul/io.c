@@ -952,7 +952,9 @@ static long do_splice(struct frame *f, int in, int out, bool with_flags)
     if (*flags & SPLICE_F_NONBLOCK)
         return native_sys(f);
     bool in_blocks = blocks_at_all(in), out_blocks = blocks_at_all(out);
-    if (!in_blocks && !out_blocks)
+    struct fdrec *ri = fd_rec(in), *ro = fd_rec(out);
+    bool pipes = (ri && load_relaxed(&ri->type) == FD_PIPE) || (ro && load_relaxed(&ro->type) == FD_PIPE);
+    if ((!in_blocks && !out_blocks) || !pipes || (with_flags ? f->r8 : f->rdx) == 0)
         return native_sys(f);
     for (;;) {
         struct frame g = *f;
@@ -960,7 +962,6 @@ static long do_splice(struct frame *f, int in, int out, bool with_flags)
             g.r9 |= SPLICE_F_NONBLOCK;
         else
             g.r10 |= SPLICE_F_NONBLOCK;
-        struct fdrec *ri = fd_rec(in), *ro = fd_rec(out);
         bool in_socket = ri && fd_is_socket((enum fd_type)load_relaxed(&ri->type)),
              out_socket = ro && fd_is_socket((enum fd_type)load_relaxed(&ro->type));
         long r = -EAGAIN;
