@@ -89,7 +89,8 @@ static struct kaction actions[NSIG + 1];
 static struct sigpending process;       /* pending for the process; under sig_lock */
 static uint64_t process_mask_hint;      /* atomic copy of process.mask, for cheap looks */
 static struct sigqueued *queue_free;    /* under sig_lock */
-static uint64_t signalfd_mask;          /* taken by signalfd: sigd leaves these alone */
+static uint64_t signalfd_mask;          /* atomic: what was ever given to a signalfd; see "signalfd" */
+static uint32_t review_asked, review_done; /* atomic: sigd is to look anew at what it takes */
 uint64_t worker_mask;
 static int32_t sigd_tid;
 
@@ -298,12 +299,118 @@ static int timer_owner(int32_t id)
     return tid;
 }
 
-/* A signal for the process. Any kernel thread, not in async context over shim code. */
-static void post_process(const struct info *info)
+/* ---- signalfd ----
+ *
+ * A signalfd reads the kernel's pending set. So what was ever given to one follows the kernel's own rule: as long as every
+ * user thread blocks the signal and none waits for it, it stays pending in the kernel, where signalfd, poll and exec
+ * find it. Otherwise sigd takes it. Whether a signalfd is still open does not matter.
+ *
+ * Who makes such a signal wanted (unblocks, waits) stores that, fetches what the kernel has pending, and has sigd look anew.
+ * Who gives one to the kernel gives it, then looks whether it is wanted, and fetches it back. Full barriers between (system
+ * calls, and store_seq): one of the two sees the other. A sigd that looks late takes what nobody wants, and gives it back.
+ * Signals to one thread that blocks them become the process's, so that a signalfd shows them.
+ */
+
+/* Under sig_lock: which of `set` a user thread would take, or waits for. */
+static uint64_t wanted(uint64_t set)
+{
+    uint64_t m = 0;
+    for (struct sigwaiter *w = waiters; w; w = w->next)
+        m |= w->set;
+    lock_take(&uthreads_lock);
+    for (struct uthread *u = uthreads_all; u && (m & set) != set; u = u->all_next)
+        if (!u->exiting)
+            m |= ~load_relaxed(&u->sigmask);
+    lock_drop(&uthreads_lock);
+    return m & set;
+}
+
+static bool is_wanted(int sig)
+{
+    lock_take(&sig_lock);
+    bool w = wanted(SIG(sig)) != 0;
+    lock_drop(&sig_lock);
+    return w;
+}
+
+/* The kernel's pending signals of `set`, the next one; 0: none. */
+static int kernel_take(uint64_t set, struct info *info)
+{
+    struct timespec64 zero = {0, 0};
+    long r = sys4(__NR_rt_sigtimedwait, P(&set), P(info), P(&zero), 8);
+    return r > 0 ? (int)r : 0;
+}
+
+/* Pending for the process in the kernel. It lets nobody but a thread itself claim to be the kernel or another sender,
+ * and for the whole process only by way of a pidfd of that thread (Linux 6.9); before, the sender is lost. */
+static void kernel_post(const struct info *info)
 {
     int sig = info->signo;
+    if (info->code == 0 && info->pid == stats->pid) { /* as kill makes it */
+        sys2(__NR_kill, stats->pid, sig);
+        return;
+    }
+    if (info->code < 0 && info->code != -6 && sys3(__NR_rt_sigqueueinfo, stats->pid, sig, P(info)) == 0)
+        return;
+    long fd = sys2(434 /* pidfd_open */, sys0(__NR_gettid), 0200 /* PIDFD_THREAD */), r = -1;
+    if (fd >= 0) {
+        r = sys4(424 /* pidfd_send_signal */, fd, sig, P(info), 2 /* PIDFD_SIGNAL_THREAD_GROUP */);
+        sys1(__NR_close, fd);
+    }
+    if (r < 0)
+        sys2(__NR_kill, stats->pid, sig);
+}
+
+/* Not wanted when the caller looked: true if the kernel has it now; false if it is wanted after all (and *info is
+ * what the caller has to post). No lock held. */
+static bool kernel_keeps(struct info *info)
+{
+    int sig = info->signo;
+    kernel_post(info);
+    return !is_wanted(sig) || !kernel_take(SIG(sig), info);
+}
+
+static bool for_kernel(int sig)
+{
+    return unlikely(load_relaxed(&signalfd_mask) & SIG(sig)) && !is_wanted(sig);
+}
+
+/* Have sigd look anew; with `wait`, until it has. No lock held then. */
+static void sigd_review(bool wait)
+{
+    uint32_t mine = add_fetch(&review_asked, 1u), done;
+    sys3(__NR_tgkill, stats->pid, sigd_tid, 32);
+    while (wait && (int32_t)((done = load_acquire(&review_done)) - mine) < 0)
+        sys6(__NR_futex, P(&review_done), 128, done, 0, 0, 0);
+}
+
+static void post_process(const struct info *info);
+
+/* The mask of the caller was `old`, and is another now (stored with a full barrier). */
+static cold void signalfd_mask_changed(uint64_t opened, bool wait)
+{
+    struct info info;
+    sigd_review(wait);
+    while (opened && kernel_take(opened, &info))
+        post_process(&info);
+}
+static inline void mask_changed(struct uthread *u, uint64_t old, bool wait)
+{
+    uint64_t now = load_relaxed(&u->sigmask), changed = (old ^ now) & load_relaxed(&signalfd_mask);
+    if (unlikely(changed))
+        signalfd_mask_changed(changed & ~now, wait);
+}
+
+/* A signal for the process. Any kernel thread, not in async context over shim code. */
+static void post_process(const struct info *pinfo)
+{
+    struct info copy, *info = &copy;
+    int sig = pinfo->signo;
     struct uthread *target = NULL, *waiter = NULL;
     bool dfl = false;
+    copy = *pinfo;
+    if (for_kernel(sig) && kernel_keeps(info))
+        return;
     lock_take(&sig_lock);
     if (sig == SIGCONT)
         drop_pending(&process, SIG(SIGTSTP) | SIG(SIGTTIN) | SIG(SIGTTOU));
@@ -334,9 +441,11 @@ static void post_process(const struct info *info)
 /* A signal for one user thread, which must stay: the caller holds uthreads_lock or is it. */
 void signal_post_thread(struct uthread *u, int sig, const void *pinfo)
 {
-    const struct info *info = pinfo;
+    struct info copy = *(const struct info *)pinfo, *info = &copy;
     struct uthread *waiter = NULL;
     bool poke = false;
+    if ((load_relaxed(&u->sigmask) & SIG(sig)) && for_kernel(sig) && kernel_keeps(info))
+        return;
     lock_take(&sig_lock);
     for (struct sigwaiter **at = &waiters, *w; (w = *at); at = &w->next)
         if (w->u == u && (w->set & SIG(sig)) && wait_claim(u, w->seq, WAKE_EVENT)) {
@@ -398,6 +507,7 @@ void signal_mask_push(struct uthread *u, uint64_t set)
     u->sigmask_saved = u->sigmask;
     u->sigmask_restore = true;
     store_seq(&u->sigmask, set & ~UNBLOCKABLE);
+    mask_changed(u, u->sigmask_saved, false);
     recheck(u);
 }
 
@@ -406,7 +516,9 @@ void signal_mask_pop(struct uthread *u)
     if (!u->sigmask_restore)
         return;
     u->sigmask_restore = false;
+    uint64_t old = u->sigmask;
     store_seq(&u->sigmask, u->sigmask_saved);
+    mask_changed(u, old, false);
     recheck(u);
 }
 
@@ -448,6 +560,40 @@ static inline void xsave_live(void *area)
         __asm__ volatile("xsave64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
 }
 
+/* sigaltstack(2). With SS_AUTODISARM nobody counts as on it: a handler that enters it disarms it. */
+#define SS_ONSTACK    1
+#define SS_DISABLE    2
+#define SS_AUTODISARM ((int32_t)(1u << 31))
+
+static bool on_altstack(const struct uthread *u, uint64_t sp)
+{
+    return u->altstack.size && !(u->altstack.flags & SS_AUTODISARM) && sp > u->altstack.sp &&
+           sp - u->altstack.sp <= u->altstack.size;
+}
+
+static int32_t altstack_flags(const struct uthread *u, uint64_t sp)
+{
+    int32_t flags = !u->altstack.size ? SS_DISABLE : on_altstack(u, sp) ? SS_ONSTACK : 0;
+    return flags | (u->altstack.flags & SS_AUTODISARM);
+}
+
+static long altstack_set(struct uthread *u, uint64_t sp, uint64_t new_sp, int32_t flags, uint64_t size)
+{
+    int32_t mode = flags & ~SS_AUTODISARM;
+    if (on_altstack(u, sp))
+        return -EPERM;
+    if (mode != 0 && mode != SS_ONSTACK && mode != SS_DISABLE)
+        return -EINVAL;
+    if (mode == SS_DISABLE)
+        new_sp = size = 0;
+    else if (size < 2048)
+        return -ENOMEM;
+    u->altstack.sp = new_sp;
+    u->altstack.size = size;
+    u->altstack.flags = flags;
+    return 0;
+}
+
 /* Build the signal frame for sig below `sp_limit` (0: below the red zone) and point the registers out at the
  * handler. False: the stack cannot take it. */
 static __attribute__((__noinline__)) bool build_frame(struct uthread *u, const struct info *info, const struct kaction *a, const struct regs *r,
@@ -455,7 +601,7 @@ static __attribute__((__noinline__)) bool build_frame(struct uthread *u, const s
 {
     extern int vec_kind;
     uint64_t sp = r->mc.rsp - 128;
-    bool on_alt = u->altstack.size && r->mc.rsp > u->altstack.sp && r->mc.rsp - u->altstack.sp <= u->altstack.size;
+    bool on_alt = on_altstack(u, r->mc.rsp);
     if (sp_limit && sp_limit < sp)
         sp = sp_limit;
     if ((a->flags & SA_ONSTACK) && u->altstack.size && !on_alt)
@@ -491,7 +637,11 @@ static __attribute__((__noinline__)) bool build_frame(struct uthread *u, const s
     sf->uc.flags = (vec_kind != 2 ? 1 : 0) | 2 | 4;
     sf->uc.stack.sp = u->altstack.sp;
     sf->uc.stack.size = u->altstack.size;
-    sf->uc.stack.flags = u->altstack.size ? (on_alt ? 1 : 0) : 2;
+    sf->uc.stack.flags = altstack_flags(u, r->mc.rsp);
+    if (u->altstack.flags & SS_AUTODISARM) { /* until sigreturn_prepare arms it again */
+        u->altstack.sp = u->altstack.size = 0;
+        u->altstack.flags = SS_DISABLE;
+    }
     sf->uc.mc = r->mc;
     sf->uc.mc.fpstate = (void *)fp;
     sf->uc.mc.oldmask = mask_saved;
@@ -594,9 +744,7 @@ long hook_exit_slow(struct frame *f, long ret)
     bool interrupted = ret == -ERESTARTSYS || ret == -ERESTARTNOHAND || ret == -ERESTARTSYS - 1;
     if (!sig) {
         if (u->sigmask_restore) { /* sigsuspend, ppoll whose signal went elsewhere */
-            u->sigmask_restore = false;
-            store_seq(&u->sigmask, u->sigmask_saved);
-            recheck(u);
+            signal_mask_pop(u);
         }
         if (!interrupted)
             return ret;
@@ -640,9 +788,12 @@ void sigreturn_prepare(struct ucontext *uc);
 void sigreturn_prepare(struct ucontext *uc)
 {
     struct uthread *u = uthread_self();
+    uint64_t old = u->sigmask;
     store_seq(&u->sigmask, uc->sigmask & ~UNBLOCKABLE);
+    mask_changed(u, old, false);
     if (uc->mc.reserved[RESERVED_SHOWN] && uc->mc.rip == uc->mc.reserved[RESERVED_SHOWN])
         uc->mc.rip = uc->mc.reserved[RESERVED_TARGET]; /* unless the handler sent it elsewhere */
+    altstack_set(u, uc->mc.rsp, uc->stack.sp, uc->stack.flags, uc->stack.size);
     struct worker *w = worker_self();
     uc->sigmask = worker_mask;
     uc->stack.sp = (uint64_t)w->sigstack;
@@ -858,14 +1009,23 @@ static int sigd_main(void *arg)
     (void)arg;
     signal_mask_native(~SIG(POKE_SIGNAL));
     for (;;) {
-        uint64_t set = ~(SIG(POKE_SIGNAL) | load_relaxed(&signalfd_mask));
+        uint32_t asked = load_acquire(&review_asked); /* before the look at masks */
+        uint64_t set = ~SIG(POKE_SIGNAL), fds = load_relaxed(&signalfd_mask);
+        if (unlikely(fds)) {
+            lock_take(&sig_lock);
+            set &= ~(fds & ~wanted(fds));
+            lock_drop(&sig_lock);
+        }
+        if (load_relaxed(&review_done) != asked) {
+            store_release(&review_done, asked);
+            sys6(__NR_futex, P(&review_done), 129, INT32_MAX, 0, 0, 0);
+        }
         struct info info;
-        struct timespec64 second = {1, 0};
-        long r = sys4(__NR_rt_sigtimedwait, P(&set), P(&info), load_relaxed(&signalfd_mask) ? P(&second) : 0, 8);
+        long r = sys4(__NR_rt_sigtimedwait, P(&set), P(&info), 0, 8);
         if (r <= 0)
             continue;
-        if (r == SIGCONT && info.code == -6 && info.pid == stats->pid)
-            continue; /* emul_signalfd: the set has changed */
+        if (r == 32 && info.code == -6 && info.pid == stats->pid)
+            continue; /* sigd_review */
         if (options.dump_signal == r) {
             stats_dump();
             continue;
@@ -953,6 +1113,7 @@ long emul_rt_sigprocmask(struct frame *f)
         }
         /* Before the look at what is pending (fence): who posts a signal enqueues it before he reads masks. */
         store_seq(&u->sigmask, set & ~UNBLOCKABLE);
+        mask_changed(u, old, true);
         recheck(u);
     }
     if (f->rdx && uaccess_copy((void *)f->rdx, &old, 8))
@@ -1022,6 +1183,9 @@ long emul_rt_sigtimedwait(struct frame *f)
         sig = dequeue(&process, set, &info);
         hint();
     }
+    uint64_t fds = load_relaxed(&signalfd_mask) & set;
+    if (!sig && fds)
+        sig = kernel_take(fds, &info);
     long r = sig;
     if (sig || deadline == 0) {
         lock_drop(&sig_lock);
@@ -1030,6 +1194,8 @@ long emul_rt_sigtimedwait(struct frame *f)
         struct sigwaiter w = {.next = waiters, .u = u, .set = set, .info = &info};
         w.seq = wait_open(u);
         waiters = &w;
+        if (fds)
+            sigd_review(false); /* it sees us once the lock is dropped */
         COUNT(park_signal);
         enum wake why = park(WAIT_SIGNAL, 0, deadline, commit_sig_unlock, &sig_lock);
         if (why != WAKE_EVENT) {
@@ -1056,28 +1222,13 @@ long emul_sigaltstack(struct frame *f)
         uint64_t sp;
         int32_t flags, pad;
         uint64_t size;
-    } old = {u->altstack.sp, 0, 0, u->altstack.size}, new;
-    uint64_t sp = frame_rsp(f);
-    bool on = u->altstack.size && sp > u->altstack.sp && sp - u->altstack.sp <= u->altstack.size;
-    old.flags = u->altstack.size ? (on ? 1 : 0) | (u->altstack.flags & (int32_t)0x80000000) : 2;
+    } old = {u->altstack.sp, altstack_flags(u, frame_rsp(f)), 0, u->altstack.size}, new;
     if (f->rdi) {
         if (uaccess_copy(&new, (void *)f->rdi, sizeof new))
             return -EFAULT;
-        int mode = new.flags & ~(int32_t)0x80000000;
-        if (on)
-            return -EPERM;
-        if (mode != 0 && mode != 1 && mode != 2)
-            return -EINVAL;
-        if (mode == 2) {
-            u->altstack.sp = u->altstack.size = 0;
-            u->altstack.flags = 2;
-        } else {
-            if (new.size < 2048)
-                return -ENOMEM;
-            u->altstack.sp = new.sp;
-            u->altstack.size = new.size;
-            u->altstack.flags = new.flags;
-        }
+        long r = altstack_set(u, frame_rsp(f), new.sp, new.flags, new.size);
+        if (r)
+            return r;
     }
     if (f->rsi && uaccess_copy((void *)f->rsi, &old, sizeof old))
         return -EFAULT;
@@ -1166,8 +1317,7 @@ long emul_kill(struct frame *f)
             return -ESRCH;
         pid = stats->pid;
     }
-    if (pid != stats->pid || sig == 0 || sig == SIGKILL || sig == SIGSTOP ||
-        (load_relaxed(&signalfd_mask) & SIG(sig)))
+    if (pid != stats->pid || sig == 0 || sig == SIGKILL || sig == SIGSTOP)
         return sys_intr(f);
     struct info i = user_info(sig, 0);
     return to_self(sig, &i);
@@ -1177,8 +1327,7 @@ long emul_rt_sigqueueinfo(struct frame *f)
 {
     int pid = (int)f->rdi, sig = (int)f->rsi;
     struct info i;
-    if (pid != stats->pid || sig < 1 || sig > NSIG || sig == SIGKILL || sig == SIGSTOP ||
-        (load_relaxed(&signalfd_mask) & SIG(sig)))
+    if (pid != stats->pid || sig < 1 || sig > NSIG || sig == SIGKILL || sig == SIGSTOP)
         return sys_intr(f);
     if (uaccess_copy(&i, (void *)f->rdx, sizeof i))
         return -EFAULT;
@@ -1186,17 +1335,64 @@ long emul_rt_sigqueueinfo(struct frame *f)
     return to_self(sig, &i);
 }
 
-/* A signalfd reads the kernel's pending set: what it is for must stay there. */
+/* What is pending here and is for the kernel from now on: there. */
+static void signalfd_add(uint64_t set)
+{
+    struct info info;
+    uint64_t added = set & ~UNBLOCKABLE & ~fetch_or(&signalfd_mask, set & ~UNBLOCKABLE);
+    if (!added)
+        return;
+    sigd_review(true);
+    for (;;) {
+        lock_take(&sig_lock);
+        int sig = dequeue(&process, added & ~wanted(added), &info);
+        hint();
+        lock_drop(&sig_lock);
+        if (!sig)
+            return;
+        post_process(&info);
+    }
+}
+
 long emul_signalfd(struct frame *f)
 {
     uint64_t set;
-    if (!uaccess_copy(&set, (void *)f->rsi, 8)) {
-        uint64_t was = fetch_or(&signalfd_mask, set & ~UNBLOCKABLE);
-        if ((was | set) != was) { /* make sigd look */
-            sys3(__NR_tgkill, stats->pid, sigd_tid, SIGCONT);
-        }
-    }
+    if (!uaccess_copy(&set, (void *)f->rsi, 8))
+        signalfd_add(set);
     return sys_intr(f);
+}
+
+/* Those made before the first thread: /proc/self/fdinfo has their sets. */
+static uint64_t signalfds_open(void)
+{
+    uint64_t found = 0;
+    char dir[2048], path[64], text[256];
+    long d = sys4(__NR_openat, -100, P("/proc/self/fd"), 02200000 /* O_DIRECTORY | O_CLOEXEC */, 0), n;
+    if (d < 0)
+        return 0;
+    while ((n = sys3(__NR_getdents64, d, P(dir), sizeof dir)) > 0)
+        for (long at = 0; at < n; at += *(uint16_t *)(dir + at + 16)) {
+            const char *name = dir + at + 19;
+            format(path, sizeof path, "/proc/self/fd/%s", name);
+            long len = sys3(__NR_readlink, P(path), P(text), sizeof text - 1);
+            if (len != 21 || memcmp(text, "anon_inode:[signalfd]", 21))
+                continue;
+            format(path, sizeof path, "/proc/self/fdinfo/%s", name);
+            long fd = sys4(__NR_openat, -100, P(path), 02000000, 0);
+            len = fd < 0 ? 0 : sys3(__NR_read, fd, P(text), sizeof text - 1);
+            sys1(__NR_close, fd);
+            for (long i = 0; i + 9 + 16 <= len; i++)
+                if (memcmp(text + i, "sigmask:\t", 9) == 0) {
+                    uint64_t set = 0;
+                    for (int k = 0; k < 16; k++) {
+                        char c = text[i + 9 + k];
+                        set = set << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+                    }
+                    found |= set;
+                }
+        }
+    sys1(__NR_close, d);
+    return found & ~UNBLOCKABLE;
 }
 
 /* SIGEV_THREAD_ID names a user thread. The kernel is told to signal the process; sigd finds by the timer's id
@@ -1340,7 +1536,8 @@ int signal_activate(struct uthread *u, uint64_t mask)
     process_mask_hint = 0;
     queue_free = NULL;
     waiters = NULL;
-    signalfd_mask = 0;
+    signalfd_mask = mask ? signalfds_open() : 0;
+    review_asked = review_done = 0;
     memset(&setxid, 0, sizeof setxid);
     sigd_tid = sysmon_tid = 0;
     worker_mask = ~(SYNC_SIGNALS | SIG(POKE_SIGNAL) | UNBLOCKABLE);
@@ -1357,7 +1554,7 @@ int signal_activate(struct uthread *u, uint64_t mask)
     if (ss.flags != 2) {
         u->altstack.sp = ss.sp;
         u->altstack.size = ss.size;
-        u->altstack.flags = ss.flags & (int32_t)0x80000000;
+        u->altstack.flags = ss.flags & SS_AUTODISARM;
     }
     sys4(__NR_rt_sigprocmask, 2, P(&worker_mask), 0, 8);
     u->sigmask = mask;
