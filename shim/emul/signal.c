@@ -239,20 +239,27 @@ void uthread_poke(struct uthread *u)
         sys3(__NR_tgkill, stats->pid, on->ktid, POKE_SIGNAL);
 }
 
-/* Under sig_lock. Whom a process-directed signal interrupts: main if it wants it, else anybody who does. */
+static bool wants(const struct uthread *u, int sig)
+{
+    return u->tid && !u->exiting && !(load_relaxed(&u->sigmask) & SIG(sig));
+}
+
+/* Under sig_lock. Whom a process-directed signal interrupts, as the kernel chooses (complete_signal): main if it wants
+ * it, for programs count on their main loop being interrupted by a kill from another thread; else the caller; else
+ * anybody, but rather one who is not on the way to a handler already. */
 static struct uthread *choose(int sig)
 {
-    struct uthread *self = NULL, *found = NULL;
     struct worker *w = worker_self();
-    if (w)
-        self = w->cur;
-    if (self && !self->exiting && !(load_relaxed(&self->sigmask) & SIG(sig)))
+    struct uthread *main = &sched.uthreads[0], *self = w ? w->cur : NULL, *found = NULL;
+    if (wants(main, sig))
+        return main;
+    if (self && wants(self, sig))
         return self;
     lock_take(&uthreads_lock);
     for (struct uthread *u = uthreads_all; u; u = u->all_next)
-        if (!u->exiting && !(load_relaxed(&u->sigmask) & SIG(sig))) {
+        if (wants(u, sig)) {
             found = u;
-            if (u->index == 0)
+            if (!(load_relaxed(&u->attn) & ATTN_SIGNAL))
                 break;
         }
     lock_drop(&uthreads_lock);
@@ -375,30 +382,24 @@ static bool for_kernel(int sig)
     return unlikely(load_relaxed(&signalfd_mask) & SIG(sig)) && !is_wanted(sig);
 }
 
-/* Have sigd look anew; with `wait`, until it has. No lock held then. */
+/* Have sigd look anew; with `wait`, until it has, and has posted what it took before. No lock held then.
+ * The signal is one that the kernel merges: it cannot be refused for want of room, as a real-time one could. */
 static void sigd_review(bool wait)
 {
     uint32_t mine = add_fetch(&review_asked, 1u), done;
-    sys3(__NR_tgkill, stats->pid, sigd_tid, 32);
+    sys3(__NR_tgkill, stats->pid, sigd_tid, SIGURG);
     while (wait && (int32_t)((done = load_acquire(&review_done)) - mine) < 0)
         sys6(__NR_futex, P(&review_done), 128, done, 0, 0, 0);
 }
 
 static void post_process(const struct info *info);
 
-/* The mask of the caller was `old`, and is another now (stored with a full barrier). */
 static cold void signalfd_mask_changed(uint64_t opened, bool wait)
 {
     struct info info;
     sigd_review(wait);
     while (opened && kernel_take(opened, &info))
         post_process(&info);
-}
-static inline void mask_changed(struct uthread *u, uint64_t old, bool wait)
-{
-    uint64_t now = load_relaxed(&u->sigmask), changed = (old ^ now) & load_relaxed(&signalfd_mask);
-    if (unlikely(changed))
-        signalfd_mask_changed(changed & ~now, wait);
 }
 
 /* A signal for the process. Any kernel thread, not in async context over shim code. */
@@ -438,15 +439,11 @@ static void post_process(const struct info *pinfo)
         default_action(sig);
 }
 
-/* A signal for one user thread, which must stay: the caller holds uthreads_lock or is it. */
-void signal_post_thread(struct uthread *u, int sig, const void *pinfo)
+/* A signal for one user thread. Under sig_lock, which is dropped; u is not past signal_uthread_exit. */
+static void post_thread_unlock(struct uthread *u, int sig, const struct info *info)
 {
-    struct info copy = *(const struct info *)pinfo, *info = &copy;
     struct uthread *waiter = NULL;
     bool poke = false;
-    if ((load_relaxed(&u->sigmask) & SIG(sig)) && for_kernel(sig) && kernel_keeps(info))
-        return;
-    lock_take(&sig_lock);
     for (struct sigwaiter **at = &waiters, *w; (w = *at); at = &w->next)
         if (w->u == u && (w->set & SIG(sig)) && wait_claim(u, w->seq, WAKE_EVENT)) {
             *at = w->next;
@@ -470,6 +467,48 @@ void signal_post_thread(struct uthread *u, int sig, const void *pinfo)
         sched_ready(waiter);
     if (poke)
         uthread_poke(u);
+}
+
+/* The live user thread `tid`, under sig_lock: while that is held it cannot be gone, for signal_uthread_exit takes it. */
+static struct uthread *living(int tid)
+{
+    lock_take(&uthreads_lock);
+    struct uthread *u = uthread_by_tid(tid);
+    if (u && u->exiting)
+        u = NULL;
+    lock_drop(&uthreads_lock);
+    return u;
+}
+
+/* To the user thread tid, if it lives: 0 or -ESRCH. sig 0: only asks. Any kernel thread. */
+static long post_tid(int tid, int sig, const struct info *pinfo)
+{
+    struct info info;
+    lock_take(&sig_lock);
+    struct uthread *u = living(tid);
+    if (!u || !sig) {
+        lock_drop(&sig_lock);
+        return u ? 0 : -ESRCH;
+    }
+    info = *pinfo;
+    if (unlikely(load_relaxed(&signalfd_mask) & u->sigmask & SIG(sig)) && !wanted(SIG(sig))) {
+        lock_drop(&sig_lock);
+        if (kernel_keeps(&info))
+            return 0;
+        lock_take(&sig_lock);
+        u = living(tid);
+        if (!u) {
+            lock_drop(&sig_lock);
+            return 0; /* it was alive, and pending signals end with their thread */
+        }
+    }
+    post_thread_unlock(u, sig, &info);
+    return 0;
+}
+
+void signal_post_thread(struct uthread *u, int sig, const void *info)
+{
+    post_tid(u->tid, sig, info);
 }
 
 static struct info user_info(int sig, int code)
@@ -497,6 +536,35 @@ static void recheck(struct uthread *u)
         fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL);
 }
 
+/* After u's mask was stored (with a full barrier): what was pending for the process when u came to block it, and was
+ * perhaps given to u, is for another who does not. Without this it would wake nobody. */
+static void retarget(struct uthread *u, uint64_t blocked)
+{
+    uint64_t left = load_relaxed(&process_mask_hint) & blocked;
+    while (unlikely(left)) {
+        int sig = __builtin_ctzll(left) + 1;
+        left &= left - 1;
+        lock_take(&sig_lock);
+        struct uthread *t = process.mask & SIG(sig) ? choose(sig) : NULL;
+        lock_drop(&sig_lock);
+        if (t && t != u)
+            uthread_poke(t);
+    }
+}
+
+/* The mask of u, the caller, from now on. Not under sig_lock. `wait`: until sigd knows it too. */
+static void set_mask(struct uthread *u, uint64_t mask, bool wait)
+{
+    uint64_t old = u->sigmask, changed;
+    mask &= ~UNBLOCKABLE;
+    store_seq(&u->sigmask, mask); /* before the looks: who posts a signal enqueues it before he reads masks */
+    changed = (old ^ mask) & load_relaxed(&signalfd_mask);
+    if (unlikely(changed))
+        signalfd_mask_changed(changed & ~mask, wait);
+    recheck(u);
+    retarget(u, mask & ~old);
+}
+
 void signal_recheck_self(void)
 {
     recheck(uthread_self());
@@ -506,9 +574,7 @@ void signal_mask_push(struct uthread *u, uint64_t set)
 {
     u->sigmask_saved = u->sigmask;
     u->sigmask_restore = true;
-    store_seq(&u->sigmask, set & ~UNBLOCKABLE);
-    mask_changed(u, u->sigmask_saved, false);
-    recheck(u);
+    set_mask(u, set, false);
 }
 
 void signal_mask_pop(struct uthread *u)
@@ -516,10 +582,7 @@ void signal_mask_pop(struct uthread *u)
     if (!u->sigmask_restore)
         return;
     u->sigmask_restore = false;
-    uint64_t old = u->sigmask;
-    store_seq(&u->sigmask, u->sigmask_saved);
-    mask_changed(u, old, false);
-    recheck(u);
+    set_mask(u, u->sigmask_saved, false);
 }
 
 /* An ended user thread: what it was to take may be somebody else's. */
@@ -690,7 +753,7 @@ static uint64_t handler_mask(struct uthread *u, int sig, const struct kaction *a
     uint64_t m = u->sigmask | a->mask;
     if (!(a->flags & SA_NODEFER))
         m |= SIG(sig);
-    store_relaxed(&u->sigmask, m & ~UNBLOCKABLE);
+    set_mask(u, m, false);
     return before;
 }
 
@@ -788,9 +851,7 @@ void sigreturn_prepare(struct ucontext *uc);
 void sigreturn_prepare(struct ucontext *uc)
 {
     struct uthread *u = uthread_self();
-    uint64_t old = u->sigmask;
-    store_seq(&u->sigmask, uc->sigmask & ~UNBLOCKABLE);
-    mask_changed(u, old, false);
+    set_mask(u, uc->sigmask, false);
     if (uc->mc.reserved[RESERVED_SHOWN] && uc->mc.rip == uc->mc.reserved[RESERVED_SHOWN])
         uc->mc.rip = uc->mc.reserved[RESERVED_TARGET]; /* unless the handler sent it elsewhere */
     altstack_set(u, uc->mc.rsp, uc->stack.sp, uc->stack.flags, uc->stack.size);
@@ -994,14 +1055,20 @@ static void on_foreign(int sig, struct info *info, struct ucontext *uc)
 
 /* ---- sigd ---- */
 
-/* To the user thread tid, if it lives. Any kernel thread. */
-static void to_thread_any(int tid, int sig, const struct info *info)
+/* A signal for the process that was dequeued from the kernel. */
+static void from_kernel(const struct info *info)
 {
-    lock_take(&uthreads_lock);
-    struct uthread *u = uthread_by_tid(tid);
-    lock_drop(&uthreads_lock);
-    if (u && !u->exiting)
-        signal_post_thread(u, sig, info);
+    if (options.dump_signal == info->signo) {
+        stats_dump();
+        return;
+    }
+    if (info->signo == SIGCHLD)
+        kwait_child(info->pid);
+    int tid = info->code == -2 /* SI_TIMER */ ? timer_owner(info->pid) : 0;
+    if (tid)
+        post_tid(tid, info->signo, info);
+    else
+        post_process(info);
 }
 
 static int sigd_main(void *arg)
@@ -1024,19 +1091,9 @@ static int sigd_main(void *arg)
         long r = sys4(__NR_rt_sigtimedwait, P(&set), P(&info), 0, 8);
         if (r <= 0)
             continue;
-        if (r == 32 && info.code == -6 && info.pid == stats->pid)
-            continue; /* sigd_review */
-        if (options.dump_signal == r) {
-            stats_dump();
-            continue;
-        }
-        if (r == SIGCHLD)
-            kwait_child(info.pid);
-        int tid = info.code == -2 /* SI_TIMER */ ? timer_owner(info.pid) : 0;
-        if (tid)
-            to_thread_any(tid, (int)r, &info);
-        else
-            post_process(&info);
+        if (r == SIGURG && info.code == -6 && info.pid == stats->pid)
+            continue; /* sigd_review: the program's own tgkill never reach the kernel */
+        from_kernel(&info);
     }
     return 0;
 }
@@ -1111,10 +1168,7 @@ long emul_rt_sigprocmask(struct frame *f)
         case 2: break;
         default: return -EINVAL;
         }
-        /* Before the look at what is pending (fence): who posts a signal enqueues it before he reads masks. */
-        store_seq(&u->sigmask, set & ~UNBLOCKABLE);
-        mask_changed(u, old, true);
-        recheck(u);
+        set_mask(u, set, true);
     }
     if (f->rdx && uaccess_copy((void *)f->rdx, &old, 8))
         return -EFAULT;
@@ -1237,21 +1291,11 @@ long emul_sigaltstack(struct frame *f)
 
 static long to_thread(int tid, int sig, const struct info *info)
 {
-    lock_take(&uthreads_lock);
-    struct uthread *u = uthread_by_tid(tid);
-    if (u && u->exiting)
-        u = NULL;
-    lock_drop(&uthreads_lock);
-    if (!u)
-        return -ESRCH;
-    if (sig) {
-        if (sig == SIGKILL || sig == SIGSTOP)
-            return sys2(__NR_kill, stats->pid, sig);
-        hook_enter();
-        signal_post_thread(u, sig, info);
-        hook_exit();
-    }
-    return 0;
+    bool whole = sig == SIGKILL || sig == SIGSTOP; /* these act on the process, whichever thread they name */
+    hook_enter();
+    long r = post_tid(tid, whole ? 0 : sig, info);
+    hook_exit();
+    return r == 0 && whole ? sys2(__NR_kill, stats->pid, sig) : r;
 }
 
 static bool ours(int tid)
@@ -1304,6 +1348,31 @@ static long to_self(int sig, const struct info *info)
     return 0;
 }
 
+/* The kernel was asked, with success, to send sig to processes of which we may be one. A signal to oneself that one does
+ * not block has been delivered when the call returns (kill(2), Notes; POSIX): natively the kernel looks on the way
+ * out. Here it lies in the kernel's queue, or sigd has taken it and may not have posted it yet. Take the one, wait for the other. */
+static void settle_own(int sig)
+{
+    struct uthread *u = uthread_self();
+    if (sig < 1 || sig > NSIG || (SIG(sig) & (UNBLOCKABLE | SIG(POKE_SIGNAL) | u->sigmask)))
+        return;
+    struct info info;
+    hook_enter();
+    while (kernel_take(SIG(sig), &info))
+        from_kernel(&info);
+    sigd_review(true);
+    hook_exit();
+}
+
+/* A pidfd may name this process. */
+long emul_pidfd_send_signal(struct frame *f)
+{
+    long r = sys_intr(f);
+    if (r == 0)
+        settle_own((int)f->rsi);
+    return r;
+}
+
 long emul_kill(struct frame *f)
 {
     int pid = (int)f->rdi, sig = (int)f->rsi;
@@ -1316,6 +1385,12 @@ long emul_kill(struct frame *f)
         if (!lives)
             return -ESRCH;
         pid = stats->pid;
+    }
+    if (pid == 0 || (pid < -1 && -pid == (int)sys0(__NR_getpgrp))) {
+        long r = sys_intr(f);
+        if (r == 0)
+            settle_own(sig);
+        return r;
     }
     if (pid != stats->pid || sig == 0 || sig == SIGKILL || sig == SIGSTOP)
         return sys_intr(f);
