@@ -100,6 +100,10 @@ void futex_init(void);
 /* Wake up to n waiters on `addr` (private or ctid). hook state, g0, or any kernel thread. */
 int futex_wake_addr(uint32_t *addr, int n, uint32_t bitset);
 void futex_exit_robust(struct uthread *u); /* g0: walk the robust list of the ended u */
+/* A wait on a process-shared futex (futexd.c), until `deadline`; the call is f. hook == 0. */
+long futex_wait_shared(struct frame *f, int64_t deadline);
+void futexd_reset(void);    /* in a fork child */
+extern int32_t futexd_tid;  /* atomic: its helper thread; 0: none */
 long foreign_dispatch(struct frame *f); /* entry.S: a futex call of a kernel thread that is not ours */
 
 int signal_activate(struct uthread *u, uint64_t mask); /* read actions, install ours, start sigd */

@@ -642,7 +642,11 @@ long emul_futex(struct frame *f)
     if (!(op & FUTEX_PRIVATE_FLAG)) {
         bool here = wait ? is_ctid(addr, val) : is_pi(cmd) && !in_shared_mapping((uint64_t)addr);
         if (!here) {
-            if (wait || cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI)
+            if (wait) {
+                r = deadline_of((void *)f->r10, cmd == FUTEX_WAIT_BITSET, realtime, &deadline);
+                return r ? r : futex_wait_shared(f, deadline);
+            }
+            if (cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI)
                 return native_block(f);
             return native_sys(f);
         }

@@ -58,6 +58,7 @@ void process_in_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size)
     fd_reset();
     netpoll_reset();
     kwait_reset();
+    futexd_reset();
     signal_child(mask, alt_sp, alt_size);
 }
 
