@@ -1,5 +1,5 @@
-/* accept4: its flags are the new descriptor's, never inherited; addresses and their lengths; SO_RCVTIMEO; errors; a waiting accept4 in
- * a thread of each family. */
+/* accept4: its flags are the new descriptor's, never inherited; addresses and their lengths;
+ * SO_RCVTIMEO; errors; a waiting accept4 in a thread of each family. */
 #include "../t.h"
 
 static int listener;
@@ -34,7 +34,8 @@ int main(void)
         } else {
             listener = socket(AF_UNIX, SOCK_SEQPACKET, 0);
             length = sizeof(sa_family_t);
-            CHECK_OK(bind(listener, (struct sockaddr *)&un, length)); /* a name of the kernel's choice */
+            CHECK_OK(
+                bind(listener, (struct sockaddr *)&un, length)); /* a name of the kernel's choice */
             length = sizeof un;
             CHECK_OK(getsockname(listener, (struct sockaddr *)&un, &length));
             CHECK_OK(listen(listener, 8));

@@ -1,6 +1,7 @@
-/* A number closed, replaced by dup2 or swept by close_range under a thread that waits on it. Linux lets the wait go on with the old
- * description; a thread that comes later gets EBADF, or the new one. Whichever: nobody hangs, the data of the new description is not
- * lost, and other waits go on. */
+/* A number closed, replaced by dup2 or swept by close_range under a thread that waits on it. Linux
+ * lets the wait go on with the old description; a thread that comes later gets EBADF, or the new
+ * one. Whichever: nobody hangs, the data of the new description is not lost, and other waits go on.
+ */
 #include "../t.h"
 
 static int ends[2], other[2], quiet[2], how;

@@ -1,5 +1,6 @@
-/* connect that has to wait. Unix: many wait for room in the backlog, SO_SNDTIMEO and O_NONBLOCK are EAGAIN, a signal is EINTR. TCP: a
- * signal ends the call with EINTR while the connection goes on; SO_ERROR and EISCONN tell later; SO_SNDTIMEO is EINPROGRESS. */
+/* connect that has to wait. Unix: many wait for room in the backlog, SO_SNDTIMEO and O_NONBLOCK are
+ * EAGAIN, a signal is EINTR. TCP: a signal ends the call with EINTR while the connection goes on;
+ * SO_ERROR and EISCONN tell later; SO_SNDTIMEO is EINPROGRESS. */
 #include "../t.h"
 
 #define CONNECTORS 12

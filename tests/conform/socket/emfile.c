@@ -1,5 +1,5 @@
-/* At the limit of descriptors everything that makes one is EMFILE, accept at once and without losing the connection; below it again all
- * goes on; waits are not disturbed. */
+/* At the limit of descriptors everything that makes one is EMFILE, accept at once and without
+ * losing the connection; below it again all goes on; waits are not disturbed. */
 #include "../t.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

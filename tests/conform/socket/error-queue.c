@@ -1,5 +1,5 @@
-/* Errors of datagrams: a waiting receiver learns ECONNREFUSED, MSG_ERRQUEUE never waits, POLLERR ends a wait, the queue holds what was
- * sent. */
+/* Errors of datagrams: a waiting receiver learns ECONNREFUSED, MSG_ERRQUEUE never waits, POLLERR
+ * ends a wait, the queue holds what was sent. */
 #include "../t.h"
 #include <linux/errqueue.h>
 #include <netinet/ip.h>
@@ -30,7 +30,8 @@ int main(void)
     CHECK_OK(bind(gone, (struct sockaddr *)&to, sizeof to));
     CHECK_OK(getsockname(gone, (struct sockaddr *)&to, &length));
     /* keep the port taken, but by a socket connected elsewhere: nobody receives there */
-    struct sockaddr_in elsewhere = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in elsewhere = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     CHECK_OK(connect(gone, (struct sockaddr *)&elsewhere, sizeof elsewhere));
 
     fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -42,7 +43,8 @@ int main(void)
 
     CHECK_OK(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on));
     struct iovec v = {text, sizeof text};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     CHECK_ERR(recvmsg(fd, &m, MSG_ERRQUEUE), EAGAIN); /* a blocking socket, yet */
     thread = t_go(polls, NULL);
     t_settle();

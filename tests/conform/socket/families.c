@@ -1,5 +1,6 @@
-/* Every family that may be there, sending and receiving in waiting threads: UDP over IPv4 and IPv6, unix datagrams and packets, netlink
- * (the kernel's answers, and between sockets), raw and packet sockets where permitted. */
+/* Every family that may be there, sending and receiving in waiting threads: UDP over IPv4 and IPv6,
+ * unix datagrams and packets, netlink (the kernel's answers, and between sockets), raw and packet
+ * sockets where permitted. */
 #include "../t.h"
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -96,15 +97,19 @@ static void *links(void *arg)
         struct {
             struct nlmsghdr h;
             struct rtgenmsg g;
-        } ask = {{.nlmsg_len = NLMSG_LENGTH(sizeof(struct rtgenmsg)), .nlmsg_type = RTM_GETLINK,
-                  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = (uint32_t)i + 1}, {AF_UNSPEC}};
+        } ask = {{.nlmsg_len = NLMSG_LENGTH(sizeof(struct rtgenmsg)),
+                  .nlmsg_type = RTM_GETLINK,
+                  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                  .nlmsg_seq = (uint32_t)i + 1},
+                 {AF_UNSPEC}};
         CHECK_EQ(send(fd, &ask, ask.h.nlmsg_len, 0), ask.h.nlmsg_len);
         for (int done = 0; !done;) {
             static __thread char text[32768] __attribute__((aligned(8)));
             ssize_t n = recv(fd, text, sizeof text, 0);
             CHECK(n > 0);
             size_t left = (size_t)n;
-            for (struct nlmsghdr *h = (struct nlmsghdr *)text; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+            for (struct nlmsghdr *h = (struct nlmsghdr *)text; NLMSG_OK(h, left);
+                 h = NLMSG_NEXT(h, left)) {
                 CHECK_EQ(h->nlmsg_seq, i + 1);
                 found += h->nlmsg_type == RTM_NEWLINK;
                 done |= h->nlmsg_type == NLMSG_DONE;

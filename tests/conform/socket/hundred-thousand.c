@@ -1,5 +1,5 @@
-/* A hundred thousand descriptors open: threads wait on some among them with high numbers, poll sees all of them, close_range ends
- * it. */
+/* A hundred thousand descriptors open: threads wait on some among them with high numbers, poll sees
+ * all of them, close_range ends it. */
 #include "../t.h"
 #include <sys/epoll.h>
 

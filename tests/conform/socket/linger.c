@@ -1,5 +1,5 @@
-/* SO_LINGER: zero resets the connection, under a waiting reader too; otherwise close waits until the data is taken, and stops nobody
- * else. */
+/* SO_LINGER: zero resets the connection, under a waiting reader too; otherwise close waits until
+ * the data is taken, and stops nobody else. */
 #include "../t.h"
 
 #define COUNT 4

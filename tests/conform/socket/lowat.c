@@ -1,5 +1,5 @@
-/* SO_RCVLOWAT makes a waiting receiver wait for that much, whatever the call; the end and a timeout cut it short; MSG_WAITALL goes
- * beyond it. poll and epoll wait for it on TCP. */
+/* SO_RCVLOWAT makes a waiting receiver wait for that much, whatever the call; the end and a timeout
+ * cut it short; MSG_WAITALL goes beyond it. poll and epoll wait for it on TCP. */
 #include "../t.h"
 #include <sys/epoll.h>
 
@@ -39,8 +39,8 @@ static void *receives(void *arg)
         close(ep);
     }
     }
-    CHECK_EQ(n, 10);
-    returned = 1;
+    CHECK(n >= 10 && n <= 20);
+    returned = (int)n;
     return NULL;
 }
 
@@ -72,13 +72,20 @@ int main(void)
         for (intptr_t call = 0; call < (tcp ? 6 : 4); call++) {
             returned = 0;
             pthread_t thread = t_go(receives, (void *)call);
-            for (int i = 0; i < 10; i++) {
+            for (int i = 0; i < 5; i++) {
                 if (i % 3 == 0)
                     t_settle();
                 CHECK_EQ(returned, 0);
                 CHECK_EQ(write(ends[1], "x", 1), 1);
             }
+            t_settle();
+            CHECK_EQ(returned, 0);
+            /* Linux wakes the receiver for ten more only, not for what is missing to ten */
+            CHECK_EQ(write(ends[1], "0123456789abcde", 15), 15);
             t_join(thread);
+            char rest[20];
+            if (returned < 20)
+                CHECK_EQ(recv(ends[0], rest, 20 - (size_t)returned, MSG_WAITALL), 20 - returned);
         }
         pthread_t thread = t_go(all, NULL);
         for (int i = 0; i < 3; i++) {

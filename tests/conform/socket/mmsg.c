@@ -1,5 +1,6 @@
-/* recvmmsg and sendmmsg: wait for all of the vector, or with MSG_WAITFORONE for the first; timeouts, looked at after each datagram;
- * MSG_DONTWAIT; a sender waits on a full queue; an error after some is told later. */
+/* recvmmsg and sendmmsg: wait for all of the vector, or with MSG_WAITFORONE for the first;
+ * timeouts, looked at after each datagram; MSG_DONTWAIT; a sender waits on a full queue; an error
+ * after some is told later. */
 #include "../t.h"
 
 #define COUNT 8

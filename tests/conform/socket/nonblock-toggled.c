@@ -1,5 +1,6 @@
-/* O_NONBLOCK belongs to the description: set and cleared by another thread, through a duplicate, by a forked child, or by the process it
- * was passed to, it holds at the next call, and does not disturb a wait under way. */
+/* O_NONBLOCK belongs to the description: set and cleared by another thread, through a duplicate, by
+ * a forked child, or by the process it was passed to, it holds at the next call, and does not
+ * disturb a wait under way. */
 #include "../t.h"
 #include <sys/ioctl.h>
 
@@ -41,7 +42,8 @@ static void pass(int via, int fd)
 {
     char control[CMSG_SPACE(sizeof fd)] = {0}, byte = 'x';
     struct iovec v = {&byte, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
@@ -54,7 +56,8 @@ static int passed(int via)
 {
     char control[CMSG_SPACE(sizeof(int))], byte;
     struct iovec v = {&byte, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     int fd;
     CHECK_EQ(recvmsg(via, &m, 0), 1);
     memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);

@@ -1,5 +1,5 @@
-/* Threads that make, use and close descriptors of changing kinds all the time: numbers are used again at once by others, and every wait
- * ends with its own data. */
+/* Threads that make, use and close descriptors of changing kinds all the time: numbers are used
+ * again at once by others, and every wait ends with its own data. */
 #include "../t.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

@@ -1,5 +1,6 @@
-/* Sockets, pipes, eventfds and listeners shared with a forked child, which has threads or not: parent's threads and the child wait on
- * the same description, each datum goes to exactly one, and neither stalls the other. */
+/* Sockets, pipes, eventfds and listeners shared with a forked child, which has threads or not:
+ * parent's threads and the child wait on the same description, each datum goes to exactly one, and
+ * neither stalls the other. */
 #include "../t.h"
 #include <sys/eventfd.h>
 

@@ -1,5 +1,5 @@
-/* shutdown, through the number, a duplicate or another process, ends the waits of others on the same socket: readers, writers, receivers
- * with MSG_WAITALL, pollers, epoll. */
+/* shutdown, through the number, a duplicate or another process, ends the waits of others on the
+ * same socket: readers, writers, receivers with MSG_WAITALL, pollers, epoll. */
 #include "../t.h"
 #include <sys/epoll.h>
 
@@ -97,7 +97,8 @@ int main(void)
     if (child == 0) {
         for (int tcp = 0; tcp < 2; tcp++)
             for (int k = 0; k < KINDS; k++)
-                CHECK_OK(shutdown(jobs[tcp][2][k].ends[0], k == WRITES || k == SENDMSG ? SHUT_WR : SHUT_RD));
+                CHECK_OK(shutdown(jobs[tcp][2][k].ends[0],
+                                  k == WRITES || k == SENDMSG ? SHUT_WR : SHUT_RD));
         _exit(0);
     }
     t_expect_exit(child, 0);

@@ -1,5 +1,6 @@
-/* SO_RCVTIMEO and SO_SNDTIMEO on every kind of socket and call: EAGAIN never early, what came in time is taken, MSG_WAITALL returns a
- * part, a signal is EINTR in spite of SA_RESTART; zero waits for ever again. */
+/* SO_RCVTIMEO and SO_SNDTIMEO on every kind of socket and call: EAGAIN never early, what came in
+ * time is taken, MSG_WAITALL returns a part, a signal is EINTR in spite of SA_RESTART; zero waits
+ * for ever again. */
 #include "../t.h"
 
 static volatile int done;

@@ -1,5 +1,5 @@
-/* Many threads in recv on one UDP socket and on one unix datagram socket: every datagram to exactly one of them, however it was sent;
- * MSG_PEEK takes none. */
+/* Many threads in recv on one UDP socket and on one unix datagram socket: every datagram to exactly
+ * one of them, however it was sent; MSG_PEEK takes none. */
 #include "../t.h"
 
 #define THREADS 8

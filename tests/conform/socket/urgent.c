@@ -1,5 +1,5 @@
-/* Urgent data: MSG_OOB and the mark, a waiting reader stops at it, SO_OOBINLINE, SIOCATMARK, POLLPRI and select; nothing to receive is
- * EINVAL. */
+/* Urgent data: MSG_OOB and the mark, a waiting reader stops at it, SO_OOBINLINE, SIOCATMARK,
+ * POLLPRI and select; nothing to receive is EINVAL. */
 #include "../t.h"
 #include <sys/ioctl.h>
 #include <sys/select.h>
@@ -40,7 +40,8 @@ int main(void)
     CHECK_ERR(recv(ends[0], text, 1, MSG_OOB), EINVAL);
     CHECK_EQ(send(ends[1], "def", 3, 0), 3);
     CHECK_EQ(recv(ends[0], text, 10, 0), 3);
-    /* again, with the reader waiting before anything came; recv without MSG_WAITALL returns what came before the mark */
+    /* again, with the reader waiting before anything came; recv without MSG_WAITALL returns what
+     * came before the mark */
     poller = t_go(polls, NULL);
     t_settle();
     CHECK_EQ(send(ends[1], "?", 1, MSG_OOB), 1);

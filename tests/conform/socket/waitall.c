@@ -1,5 +1,5 @@
-/* MSG_WAITALL in every receiving call: trickling data, vectors, addresses, MSG_PEEK; what cuts it short: the end, a signal (a part, or
- * EINTR for nothing), a message's end. */
+/* MSG_WAITALL in every receiving call: trickling data, vectors, addresses, MSG_PEEK; what cuts it
+ * short: the end, a signal (a part, or EINTR for nothing), a message's end. */
 #include "../t.h"
 
 static int ends[2];
@@ -22,7 +22,8 @@ static void *receives(void *arg)
         CHECK_EQ(recv(ends[0], back, 100000, MSG_WAITALL), 100000);
         break;
     case 1:
-        CHECK_EQ(recvfrom(ends[0], back, 100000, MSG_WAITALL, (struct sockaddr *)&from, &length), 100000);
+        CHECK_EQ(recvfrom(ends[0], back, 100000, MSG_WAITALL, (struct sockaddr *)&from, &length),
+                 100000);
         break;
     case 2:
         CHECK_EQ(recvmsg(ends[0], &m, MSG_WAITALL), 100000);
