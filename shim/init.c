@@ -107,7 +107,7 @@ static int quota_of(const char *root, char *rel, bool v2)
             if (read_small(path, a, sizeof a))
                 quota = atoll(a);
             snprintf(path, sizeof path, "%s%s/cpu.cfs_period_us", root, rel);
-            if (read_small(path, b, sizeof b))
+            if (quota > 0 && read_small(path, b, sizeof b))
                 period = atoll(b);
         }
         if (quota > 0 && period > 0) {
@@ -124,6 +124,16 @@ static int quota_of(const char *root, char *rel, bool v2)
     }
 }
 
+/* Is `name` one of the words of a list up to `end`, separated by commas? */
+static bool listed(const char *list, const char *end, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = list; p < end; p += strcspn(p, ",:") + 1)
+        if (strcspn(p, ",:") == n && !memcmp(p, name, n))
+            return true;
+    return false;
+}
+
 static int cpu_quota(void)
 {
     char text[2048];
@@ -137,14 +147,14 @@ static int cpu_quota(void)
         char *ctl = strchr(line, ':'), *path = ctl ? strchr(ctl + 1, ':') : NULL;
         if (!path)
             continue;
-        *path++ = 0;
+        const char *end = path++;
         ctl++;
         char rel[512];
-        snprintf(rel, sizeof rel, "%s", path);
+        snprintf(rel, sizeof rel, "%s", strcmp(path, "/") ? path : ""); /* the root once, not twice */
         int n = 0;
-        if (!*ctl)
+        if (ctl == end)
             n = quota_of("/sys/fs/cgroup", rel, true);
-        else if (strstr(ctl, "cpu") && !strstr(ctl, "cpuset"))
+        else if (listed(ctl, end, "cpu"))
             n = quota_of("/sys/fs/cgroup/cpu", rel, false);
         if (n && (!best || n < best))
             best = n;
@@ -327,6 +337,7 @@ static int activate_masked(uint64_t mask)
     const char *step = "";
     int r = 0;
 
+    clock_begin();
     why_not[0] = 0;
     options.procs = procs_asked ? procs_asked : auto_procs();
     if (!look()) {

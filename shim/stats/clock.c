@@ -8,6 +8,8 @@
 
 static uint64_t tsc_mult = 1ull << 32; /* ns per tick, 32.32 */
 static int (*vdso_clock)(int, int64_t *);
+static int64_t ns_first; /* by the real clock and the TSC, when clock_begin was called */
+static uint64_t tsc_first;
 
 int64_t tsc_to_ns(int64_t d)
 {
@@ -84,22 +86,28 @@ static void *vdso_symbol(const char *base, const char *name)
 
 extern unsigned long getauxval(unsigned long);
 
+void clock_begin(void)
+{
+    if (vdso_clock)
+        return;
+    const char *base = (const char *)getauxval(33 /* AT_SYSINFO_EHDR */);
+    if (base)
+        *(void **)&vdso_clock = vdso_symbol(base, "__vdso_clock_gettime");
+    ns_first = now_ns();
+    tsc_first = tsc_now();
+}
+
 void clock_init(void)
 {
-    if (!vdso_clock) {
-        const char *base = (const char *)getauxval(33 /* AT_SYSINFO_EHDR */);
-        if (base)
-            *(void **)&vdso_clock = vdso_symbol(base, "__vdso_clock_gettime");
-        /* How long is a tick: over 60 us, good to about 0.1 %; stamps need no more, and what is
+    if (tsc_first) {
+        /* How long is a tick: over 60 us or more, good to about 0.1 %; stamps need no more, and what is
          * waited for is always compared with the real clock. */
-        int64_t n0 = now_ns();
-        uint64_t t0 = tsc_now();
-        int64_t n1;
+        int64_t ns;
         do
-            n1 = now_ns();
-        while (n1 - n0 < 60000);
-        uint64_t t1 = tsc_now();
-        tsc_mult = (uint64_t)(((unsigned __int128)(n1 - n0) << 32) / (t1 - t0));
+            ns = now_ns() - ns_first;
+        while (ns < 60000);
+        tsc_mult = (uint64_t)(((unsigned __int128)ns << 32) / (tsc_now() - tsc_first));
+        tsc_first = 0;
     }
     if (stats) {
         stats->tsc_base = tsc_now();

@@ -30,7 +30,9 @@ void stats_remove(void);
 /* Write procs, workers, user threads and the last events to the log. Any context; takes no lock. */
 void stats_dump(void);
 
-/* The clock's calibration, from sched (TSC). */
+/* How long a tick of the TSC is: measured from clock_begin to clock_init, which waits only if that was too
+ * short a time. clock_begin also finds the vDSO. */
+void clock_begin(void);
 void clock_init(void);
 
 #endif
