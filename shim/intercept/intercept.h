@@ -101,7 +101,7 @@ struct intercept_plan;
  * caller looks at report->critical. *plan is NULL when there is no
  * new object; a plan without sites is to be applied too: it remembers its objects.
  * pre: none of the objects can be unloaded before apply.
- * Errors: -ENOSYS no libZydis; -ENOMEM no memory, or none within 2 GiB of an object. */
+ * Errors: -ENOSYS no libZydis, and there is code that only it can decode; -ENOMEM no memory, or none within 2 GiB of an object. */
 int intercept_scan(const struct intercept_config *config, struct intercept_plan **plan,
                    struct intercept_report *report);
 

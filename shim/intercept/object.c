@@ -4,10 +4,11 @@
 #include "object.h"
 
 #include <elf.h>
-#include <emmintrin.h>
 #include <errno.h>
+#include <immintrin.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/platform/x86.h>
 
 #include "../base/base.h"
 #include "../base/sys.h"
@@ -316,24 +317,38 @@ bool object_init(struct object *object, const struct dl_phdr_info *info)
     return object->text_count != 0;
 }
 
+int object_map_near(struct object *object)
+{
+    const size_t words = (object->text_end - object->text_start) / NEAR_BYTES / 64 + 1;
+
+    object->near_size = ALIGN_UP(words * (sizeof(uint64_t) + sizeof(uint32_t)), PAGE_SIZE);
+    object->near = sys_map(NULL, object->near_size, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+    if (!object->near)
+        return -ENOMEM;
+    object->rank = (uint32_t *)(object->near + words);
+    return 0;
+}
+
 int object_map_targets(struct object *object)
 {
-    const size_t bytes = object->text_end - object->text_start;
+    const size_t words = (object->text_end - object->text_start) / NEAR_BYTES / 64 + 1;
+    uint32_t count = 0;
 
-    object->targets_size = ALIGN_UP(bytes / 8 + 8, PAGE_SIZE);
-    object->near_size = ALIGN_UP(bytes / NEAR_BYTES / 8 + 8, PAGE_SIZE);
-    object->targets = sys_map(NULL, object->targets_size + object->near_size,
-                              PROT_READ | PROT_WRITE, MAP_NORESERVE);
-    if (!object->targets)
-        return -ENOMEM;
-    object->near = (uint64_t *)((char *)object->targets + object->targets_size);
-    return 0;
+    for (size_t i = 0; i < words; i++) {
+        object->rank[i] = count;
+        count += (uint32_t)__builtin_popcountll(object->near[i]);
+    }
+    object->targets_size = ALIGN_UP(count * sizeof(uint64_t), PAGE_SIZE);
+    object->targets = sys_map(NULL, object->targets_size, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+    return object->targets ? 0 : -ENOMEM;
 }
 
 void object_unmap_targets(struct object *object)
 {
     if (object->targets)
-        sys_unmap(object->targets, object->targets_size + object->near_size);
+        sys_unmap(object->targets, object->targets_size);
+    if (object->near)
+        sys_unmap(object->near, object->near_size);
     object->targets = object->near = NULL;
 }
 
@@ -344,12 +359,6 @@ bool object_readable(const struct object *object, uintptr_t addr, size_t size)
             size <= object->loads[i].end - addr)
             return true;
     return false;
-}
-
-static inline bool is_near(const struct object *object, uintptr_t offset)
-{
-    const uintptr_t granule = offset / NEAR_BYTES;
-    return object->near[granule / 64] >> granule % 64 & 1;
 }
 
 void object_mark_near(struct object *object, uintptr_t syscall)
@@ -365,24 +374,9 @@ void object_mark_near(struct object *object, uintptr_t syscall)
         object->near[g / 64] |= 1ull << g % 64;
 }
 
-void object_mark_target(struct object *object, uintptr_t addr)
-{
-    const uintptr_t offset = addr - object->text_start;
-
-    if (offset < object->text_end - object->text_start && is_near(object, offset))
-        object->targets[offset / 64] |= 1ull << offset % 64;
-}
-
-bool object_is_target(const struct object *object, uintptr_t addr)
-{
-    const uintptr_t offset = addr - object->text_start;
-
-    return offset < object->text_end - object->text_start &&
-           (object->targets[offset / 64] >> offset % 64 & 1);
-}
-
 /* --- scans of raw bytes ----------------------------------------------------------------- */
 
+/* The program's vector registers are its own here: all this runs in ordinary code (intercept.h). */
 static inline __m128i load16(const uint8_t *p)
 {
     return _mm_loadu_si128((const __m128i *)p);
@@ -412,8 +406,38 @@ uintptr_t segment_next_syscall(const struct segment *segment, uintptr_t from)
     return 0;
 }
 
-/* Which of 16 positions hold e9, or 0f 80 to 0f 8f. Not e8: what is called is a function, with an entry of its own in
- * the index, and none begins inside a window, which lies in one function. */
+static bool is_short_branch(const uint8_t *p, uintptr_t low, uintptr_t high)
+{
+    const uintptr_t target = (uintptr_t)p + 2 + (uintptr_t)(intptr_t)(int8_t)p[1];
+
+    return target - low < high - low &&
+           ((p[0] & 0xf0) == 0x70 || (p[0] & 0xfc) == 0xe0 || p[0] == 0xeb);
+}
+
+/* By the displacement first, since few fit: modulo 256, how far from low it leads. */
+uintptr_t object_short_branch(uintptr_t from, uintptr_t to, uintptr_t low, uintptr_t high)
+{
+    const __m128i steps = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m128i most = _mm_set1_epi8((char)(high - low - 1));
+    uintptr_t at = from;
+
+    for (; at + 17 <= to; at += 16) {
+        const __m128i origin = _mm_add_epi8(_mm_set1_epi8((char)(at + 2 - low)), steps);
+        const __m128i away = _mm_add_epi8(load16((const uint8_t *)at + 1), origin);
+        unsigned hits = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(away, most), away));
+        for (; hits; hits &= hits - 1)
+            if (is_short_branch((const uint8_t *)at + __builtin_ctz(hits), low, high))
+                return at + (unsigned)__builtin_ctz(hits);
+    }
+    for (; at + 2 <= to; at++)
+        if (is_short_branch((const uint8_t *)at, low, high))
+            return at;
+    return 0;
+}
+
+/* Which of 16 or 32 positions hold e9, or 0f 80 to 0f 8f. Not e8: what is called is a function,
+ * with an entry of its own in the index, and none begins inside a window, which lies in one
+ * function. */
 static inline unsigned match_rel32(const uint8_t *p)
 {
     const __m128i bytes = load16(p), next = load16(p + 1);
@@ -424,36 +448,113 @@ static inline unsigned match_rel32(const uint8_t *p)
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(jmps, jccs));
 }
 
+#define AVX2 __attribute__((__target__("avx2,bmi,popcnt")))
+
+AVX2 static inline unsigned match_rel32_avx2(const uint8_t *p)
+{
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)p),
+                  next = _mm256_loadu_si256((const __m256i *)(p + 1));
+    const __m256i jmps = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8((char)0xe9));
+    const __m256i jccs =
+        _mm256_and_si256(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(0x0f)),
+                         _mm256_cmpeq_epi8(_mm256_and_si256(next, _mm256_set1_epi8((char)0xf0)),
+                                           _mm256_set1_epi8((char)0x80)));
+    return (unsigned)_mm256_movemask_epi8(_mm256_or_si256(jmps, jccs));
+}
+
+/* The target of what looks like a branch, relative to the start of the text. */
+static always_inline uint32_t rel32_target(const uint8_t *branch, uintptr_t text)
+{
+    uint32_t disp;
+
+    branch += 1 + (*branch == 0x0f);
+    memcpy(&disp, branch, 4);
+    return (uint32_t)((uintptr_t)branch + 4 - text) + disp;
+}
+
+static void mark_all(struct object *object, const uint32_t *targets, size_t count)
+{
+    const uint64_t *const near = object->near;
+    const uint32_t size = (uint32_t)(object->text_end - object->text_start);
+
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t target = targets[i];
+        if (target < size &&
+            unlikely(near[target / NEAR_BYTES / 64] >> target / NEAR_BYTES % 64 & 1))
+            *object_targets_at(object, target) |= 1ull << target % NEAR_BYTES;
+    }
+}
+
+#define BLOCK   64u   /* bytes looked at at once */
+#define FOUND   4     /* of them are nearly always all */
+#define TARGETS 1024u /* of a batch */
+
+/* How many of 64 bytes look like a branch cannot be foreseen: so the first few are stored whether
+ * they are there or not. Where there are none, _tzcnt_u64 says 64, and what is read is nowhere
+ * used. Returns where it stopped. */
+AVX2 static const uint8_t *mark_rel32_avx2(struct object *object, const uint8_t *p,
+                                           const uint8_t *end)
+{
+    const uintptr_t text = object->text_start;
+    uint32_t targets[TARGETS];
+    size_t count = 0;
+
+    for (; (size_t)(end - p) >= BLOCK + 8; p += BLOCK) {
+        uint64_t hits = (uint64_t)match_rel32_avx2(p) | (uint64_t)match_rel32_avx2(p + 32) << 32;
+        const size_t found = (size_t)_mm_popcnt_u64(hits);
+        for (unsigned i = 0; i < FOUND; i++, hits = _blsr_u64(hits))
+            targets[count + i] = rel32_target(p + _tzcnt_u64(hits), text);
+        for (size_t i = FOUND; unlikely(i < found); i++, hits = _blsr_u64(hits))
+            targets[count + i] = rel32_target(p + _tzcnt_u64(hits), text);
+        count += found;
+        if (unlikely(count > TARGETS - BLOCK)) {
+            _mm256_zeroupper(); /* the compiler leaves it to us; without, all SSE after us is slow,
+                                   the program's too */
+            mark_all(object, targets, count);
+            count = 0;
+        }
+    }
+    _mm256_zeroupper();
+    mark_all(object, targets, count);
+    return p;
+}
+
+static const uint8_t *mark_rel32_sse2(struct object *object, const uint8_t *p, const uint8_t *end)
+{
+    const uintptr_t text = object->text_start;
+    uint32_t targets[TARGETS];
+    size_t count = 0;
+
+    for (; (size_t)(end - p) >= BLOCK + 8; p += BLOCK) {
+        uint64_t hits = (uint64_t)match_rel32(p) | (uint64_t)match_rel32(p + 16) << 16 |
+                        (uint64_t)match_rel32(p + 32) << 32 | (uint64_t)match_rel32(p + 48) << 48;
+        for (; hits; hits &= hits - 1)
+            targets[count++] = rel32_target(p + __builtin_ctzll(hits), text);
+        if (unlikely(count > TARGETS - BLOCK)) {
+            mark_all(object, targets, count);
+            count = 0;
+        }
+    }
+    mark_all(object, targets, count);
+    return p;
+}
+
 void object_mark_rel32(struct object *object)
 {
-    const uintptr_t text = object->text_start, size = object->text_end - text;
-    const uint64_t *const near = object->near;
+    /* As glibc found it: to ask the CPU again is slow in a virtual machine. */
+    const bool avx2 =
+        CPU_FEATURE_ACTIVE(AVX2) && CPU_FEATURE_ACTIVE(BMI1) && CPU_FEATURE_ACTIVE(POPCNT);
 
     for (unsigned i = 0; i < object->text_count; i++) {
         const uint8_t *p = (const uint8_t *)object->text[i].start;
         const uint8_t *end = (const uint8_t *)object->text[i].end;
 
-        while (end - p >= 5) {
-            uint64_t hits = 0;
-            if (end - p >= 64 + 6) {
-                hits = (uint64_t)match_rel32(p) | (uint64_t)match_rel32(p + 16) << 16 |
-                       (uint64_t)match_rel32(p + 32) << 32 | (uint64_t)match_rel32(p + 48) << 48;
-            } else if (end - p >= 16 + 6) {
-                hits = match_rel32(p);
-            } else {
-                hits = *p == 0xe9 || (*p == 0x0f && end - p >= 6 && p[1] >> 4 == 8);
-            }
-            for (; hits; hits &= hits - 1) {
-                const uint8_t *disp_at = p + __builtin_ctzll(hits);
-                int32_t disp;
-                disp_at += 1 + (*disp_at == 0x0f);
-                memcpy(&disp, disp_at, 4);
-                const uintptr_t target = (uintptr_t)disp_at + 4 + (uintptr_t)(intptr_t)disp - text;
-                if (target < size &&
-                    unlikely(near[target / NEAR_BYTES / 64] >> target / NEAR_BYTES % 64 & 1))
-                    object->targets[target / 64] |= 1ull << target % 64;
-            }
-            p += end - p >= 64 + 6 ? 64 : end - p >= 16 + 6 ? 16 : 1;
+        p = (avx2 ? mark_rel32_avx2 : mark_rel32_sse2)(object, p, end);
+        for (; end - p >= 5; p++) {
+            if (*p != 0xe9 && (*p != 0x0f || end - p < 6 || p[1] >> 4 != 8))
+                continue;
+            const uint32_t target = rel32_target(p, object->text_start);
+            mark_all(object, &target, 1);
         }
     }
 }

@@ -36,13 +36,16 @@ struct object {
     size_t index_count;
     uintptr_t index_base;
 
-    /* One bit per byte of text: some branch leads here. Kept only near sites, which
-     * `near` tells at a granularity of NEAR_BYTES. */
-    uint64_t *targets, *near;
-    size_t targets_size, near_size;
+    /* Where branches lead, near sites only: there one bit per byte of text. `near` has a bit per
+     * granule of NEAR_BYTES, and a granule that has one has a word in `targets`: the number of
+     * those before it, which `rank` knows for every 64th. So all of it is some pages, however large
+     * the text: a page costs a microsecond. */
+    uint64_t *near, *targets;
+    uint32_t *rank;
+    size_t near_size, targets_size; /* in bytes, as mapped */
 };
 
-#define NEAR_BYTES  64
+#define NEAR_BYTES  64 /* as many as a word has bits */
 #define NEAR_BEFORE 64 /* how far around a `syscall` targets are recorded */
 #define NEAR_AFTER  32
 
@@ -55,7 +58,8 @@ struct function {
 /* False if the object has no text to search. */
 bool object_init(struct object *object, const struct dl_phdr_info *info);
 
-/* -ENOMEM or 0. Called once there are sites. */
+/* Room for `near`; then object_mark_near for each site; then room for `targets`. -ENOMEM or 0. */
+int object_map_near(struct object *object);
 int object_map_targets(struct object *object);
 void object_unmap_targets(struct object *object);
 
@@ -67,8 +71,40 @@ uintptr_t segment_next_syscall(const struct segment *segment, uintptr_t from);
 
 /* Marks the surroundings of a site: branch targets are recorded there only. */
 void object_mark_near(struct object *object, uintptr_t syscall);
-void object_mark_target(struct object *object, uintptr_t addr);
-bool object_is_target(const struct object *object, uintptr_t addr);
+/* The word of `targets` for an offset into the text; NULL where none is kept. */
+static inline uint64_t *object_targets_at(const struct object *object, uintptr_t offset)
+{
+    const uintptr_t granule = offset / NEAR_BYTES;
+    const uint64_t word = object->near[granule / 64], bit = 1ull << granule % 64;
+
+    return word & bit ? &object->targets[object->rank[granule / 64] +
+                                         (unsigned)__builtin_popcountll(word & (bit - 1))]
+                      : NULL;
+}
+
+static inline void object_mark_target(struct object *object, uintptr_t addr)
+{
+    const uintptr_t offset = addr - object->text_start;
+    uint64_t *targets;
+
+    if (offset < object->text_end - object->text_start &&
+        (targets = object_targets_at(object, offset)))
+        *targets |= 1ull << offset % NEAR_BYTES;
+}
+
+/* False where it is not kept. */
+static inline bool object_is_target(const struct object *object, uintptr_t addr)
+{
+    const uintptr_t offset = addr - object->text_start;
+    const uint64_t *targets;
+
+    return offset < object->text_end - object->text_start &&
+           (targets = object_targets_at(object, offset)) && (*targets >> offset % NEAR_BYTES & 1);
+}
+
+/* The first position in [from, to) whose bytes look like a short branch to somewhere in [low,
+ * high), both bytes within; 0 if there is none. pre: high - low < 256. */
+uintptr_t object_short_branch(uintptr_t from, uintptr_t to, uintptr_t low, uintptr_t high);
 
 /* Marks the targets of everything in the text that looks like a branch with a 32-bit
  * displacement, aligned on an instruction or not. */

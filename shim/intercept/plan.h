@@ -42,6 +42,8 @@ extern struct intercept_plan *intercept_applied;
 
 /* A new zeroed element, or NULL. */
 void *vec_add(struct vec *vec, size_t size);
+/* Room for so many bytes. What was in it may be lost. */
+bool vec_reserve(struct vec *vec, size_t bytes);
 void vec_free(struct vec *vec);
 
 /* Gives the plan's sites their stubs and writes them; sites[].object must be set by then.

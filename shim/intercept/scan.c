@@ -39,12 +39,8 @@
 #define OBJECT_MAX     (512ul << 20)
 #define SWITCH_MAX     4096 /* entries of a switch table */
 #define JMP_BYTES      5
-#define POPULATE_MAX   (4ul << 20)
 #define NO_OBJECT_NAME "[exe]"
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
+#define INSNS          128 /* a power of two, and more than NEAR_BEFORE */
 
 struct scan {
     const struct intercept_config *config;
@@ -64,7 +60,9 @@ struct scan {
 
     /* the function at hand */
     struct function function;
-    struct vec insns; /* struct insn */
+    struct starts starts;
+    struct vec at, look; /* where starts points; apart, so that they begin where they did before */
+    struct insn *insns;  /* INSNS: those looked at last; see insn_at */
 };
 
 struct window {
@@ -106,6 +104,25 @@ static void refuse(struct scan *scan, uintptr_t addr, int nr, const char *why)
 
 /* --- decoding one function ---------------------------------------------------------------- */
 
+static uintptr_t start_of(const struct scan *scan, size_t index)
+{
+    return scan->function.start + scan->starts.at[index];
+}
+
+/* An instruction of the function at hand. What it returns is good until INSNS others are asked for.
+ */
+static const struct insn *insn_at(const struct scan *scan, size_t index)
+{
+    struct insn *insn = &scan->insns[index % INSNS];
+    const uintptr_t addr = start_of(scan, index);
+
+    if (insn->addr != addr && !decode_insn(addr, scan->function.end, insn))
+        *insn = (struct insn){.addr = addr,
+                              .length = (uint8_t)(start_of(scan, index + 1) - addr),
+                              .flags = INSN_FIXED};
+    return insn;
+}
+
 /* A switch jumps to an address it takes from a table: 32-bit offsets from the table itself
  * (position independent), or addresses. Entries count as long as they lead into the function;
  * reading one too many only marks a target too many. */
@@ -136,21 +153,35 @@ static void mark_table64(struct scan *scan, uintptr_t table)
     }
 }
 
+/* Could it be a lea from beside the code? By its first bytes; one with a prefix could be anything.
+ */
+static bool perhaps_lea(const uint8_t *p)
+{
+    const bool prefix = (*p & 0xfc) == 0x64 || (*p & 0xfe) == 0xf2 || *p == 0xf0 || *p == 0x2e;
+
+    p += (*p & 0xf0) == 0x40;
+    return prefix || (p[0] == 0x8d && (p[1] & 0xc7) == 0x05);
+}
+
 static void mark_switches(struct scan *scan)
 {
-    const struct insn *insns = scan->insns.data;
+    const bool low =
+        scan->object.start < 0x80000000ul; /* an absolute address fits into a displacement */
 
-    for (size_t i = 0; i < scan->insns.count; i++) {
-        if ((insns[i].flags & INSN_LEA) && (insns[i].flags & INSN_RIP))
-            mark_table32(scan, insns[i].target);
-        else if (insns[i].disp && !(insns[i].flags & INSN_RIP) && insns[i].disp32 > 0)
-            mark_table64(scan, (uintptr_t)insns[i].disp32);
+    for (size_t i = 0; i < scan->starts.count; i++) {
+        if (!low && !perhaps_lea((const uint8_t *)start_of(scan, i)))
+            continue;
+        const struct insn *insn = insn_at(scan, i);
+        if ((insn->flags & INSN_LEA) && (insn->flags & INSN_RIP))
+            mark_table32(scan, insn->target);
+        else if (insn->disp && !(insn->flags & INSN_RIP) && insn->disp32 > 0)
+            mark_table64(scan, (uintptr_t)insn->disp32);
     }
 }
 
-/* How far a function must be decoded: behind the last site no short branch reaches back (128 bytes), and rel32
- * branches are found by object_mark_rel32. Only an indirect jmp, through a table, could: where any byte pair out there
- * looks like one, to the end. */
+/* How far a function must be decoded: behind the last site no short branch reaches back (128
+ * bytes), and rel32 branches are found by object_mark_rel32. Only an indirect jmp, through a table,
+ * could: where any byte pair out there looks like one, to the end. */
 static uintptr_t decode_end(const struct function *function, uintptr_t last_site)
 {
     const uintptr_t near = last_site + 2 + NEAR_AFTER + 160;
@@ -162,34 +193,59 @@ static uintptr_t decode_end(const struct function *function, uintptr_t last_site
     return near;
 }
 
+/* Marks where the function's branches lead; true if there is an indirect jmp among them. */
+static bool mark_branches(struct scan *scan)
+{
+    const struct starts *starts = &scan->starts;
+    bool switches = false;
+
+    for (size_t i = 0; i < starts->look_count; i++) {
+        const size_t index = starts->look[i] & LOOK_INDEX;
+        const uintptr_t end = start_of(scan, index + 1);
+        int32_t disp;
+
+        switch (starts->look[i] & LOOK_KIND) {
+        case LOOK_REL8:
+            disp = ((const int8_t *)end)[-1];
+            break;
+        case LOOK_CALL:
+            memcpy(&disp, (const void *)(end - 4), 4);
+            break;
+        default: {
+            const struct insn *insn = insn_at(scan, index);
+            switches |= (insn->flags & INSN_SWITCH) != 0;
+            if (!(insn->flags & INSN_RELATIVE))
+                continue;
+            disp = (int32_t)(insn->target - end);
+        }
+        }
+        object_mark_target(&scan->object, end + (uintptr_t)(intptr_t)disp);
+    }
+    return switches;
+}
+
 /* False if it does not decode, or its landing pads cannot be read. */
 static bool decode_function(struct scan *scan, uintptr_t last_site)
 {
     const struct function *function = &scan->function;
     const uintptr_t end = decode_end(function, last_site);
-    bool switches = false;
 
-    scan->insns.count = 0;
-    for (uintptr_t at = function->start; at < end;) {
-        struct insn *insn = vec_add(&scan->insns, sizeof(*insn));
-        if (!insn) {
-            scan->rc = -ENOMEM;
-            return false;
-        }
-        if (!decode_insn(at, function->end, insn)) {
-            scan->insns.count--;
-            /* The end is only known to be before the next function: what is undecodable
-             * out there may be padding or data, but it must be out of a short branch's reach. */
-            if (at < function->fde_end || at < last_site + 2 + NEAR_AFTER + 128)
-                return false;
-            break;
-        }
-        if (insn->flags & INSN_RELATIVE)
-            object_mark_target(&scan->object, insn->target);
-        switches |= (insn->flags & INSN_SWITCH) != 0;
-        at += insn->length;
+    const size_t room = end - function->start + 1;
+    if (!vec_reserve(&scan->at, room * sizeof(uint32_t)) ||
+        !vec_reserve(&scan->look, room * sizeof(uint32_t))) {
+        scan->rc = -ENOMEM;
+        return false;
     }
-    if (switches)
+    scan->starts.at = scan->at.data;
+    scan->starts.look = scan->look.data;
+    decode_starts(function->start, end, function->end, &scan->starts);
+    const uintptr_t stopped = start_of(scan, scan->starts.count);
+    /* The end is only known to be before the next function: what is undecodable
+     * out there may be padding or data, but it must be out of a short branch's reach. */
+    if (stopped < end &&
+        (stopped < function->fde_end || stopped < last_site + 2 + NEAR_AFTER + 128))
+        return false;
+    if (mark_branches(scan))
         mark_switches(scan);
     return object_mark_landing_pads(&scan->object, function);
 }
@@ -200,14 +256,14 @@ static bool decode_function(struct scan *scan, uintptr_t last_site)
  * no way in from elsewhere, to the instruction that sets eax. */
 static int32_t find_nr(const struct scan *scan, size_t index)
 {
-    const struct insn *insns = scan->insns.data;
+    const uintptr_t syscall = start_of(scan, index);
     int32_t nr;
 
     for (size_t i = index; i > 0; i--) {
-        const struct insn *before = &insns[i - 1];
-        if (insns[i].addr + NEAR_BEFORE < insns[index].addr ||
-            object_is_target(&scan->object, insns[i].addr))
+        const uintptr_t addr = start_of(scan, i);
+        if (addr + NEAR_BEFORE < syscall || object_is_target(&scan->object, addr))
             return -1;
+        const struct insn *before = insn_at(scan, i - 1);
         if (before->flags & INSN_FIXED) {
             /* a conditional branch that is not taken changes nothing */
             const bool jcc = (before->flags & INSN_RELATIVE) && !(before->flags & INSN_BARRIER) &&
@@ -251,15 +307,10 @@ static bool entered_from(const struct scan *scan, uintptr_t from, uintptr_t to,
         from = scan->object.text_start;
     if (to > scan->object.text_end)
         to = scan->object.text_end;
-    for (uintptr_t at = from; at + 2 <= to; at++) {
-        /* The displacement first: few fit. */
-        const uint8_t *p = (const uint8_t *)at;
-        const uintptr_t target = at + 2 + (uintptr_t)(intptr_t)(int8_t)p[1];
-        if (target - window->start - 1 >= window->end - window->start - 1)
-            continue;
-        if ((p[0] & 0xf0) != 0x70 && (p[0] & 0xfc) != 0xe0 && p[0] != 0xeb)
-            continue;
-        if (really_branches(&scan->object, at, target))
+    /* to the first byte is to the instruction that the jump replaces: that may be */
+    for (; (from = object_short_branch(from, to, window->start + 1, window->end)); from++) {
+        const uintptr_t target = from + 2 + (uintptr_t)(intptr_t)((const int8_t *)from)[1];
+        if (really_branches(&scan->object, from, target))
             return true;
     }
     return false;
@@ -298,26 +349,24 @@ static bool can_move(const struct scan *scan, const struct insn *insn)
 static bool try_window(const struct scan *scan, size_t index, size_t before, bool keep,
                        struct window *window, const char **why)
 {
-    const struct insn *insns = scan->insns.data;
-    const struct insn *syscall = &insns[index];
+    const uintptr_t syscall = start_of(scan, index);
 
-    *window = (struct window){insns[index - before].addr, syscall->addr, keep};
+    *window = (struct window){start_of(scan, index - before), syscall, keep};
     if (keep) {
         if (window->end - window->start < JMP_BYTES)
             return false;
     } else {
         size_t last = index;
-        while (window->end = insns[last].addr + insns[last].length,
-               window->end - window->start < JMP_BYTES) {
-            if (++last == scan->insns.count || insns[last].addr >= scan->function.fde_end ||
-                !can_move(scan, &insns[last])) {
+        while (window->end = start_of(scan, last + 1), window->end - window->start < JMP_BYTES) {
+            if (++last == scan->starts.count || start_of(scan, last) >= scan->function.fde_end ||
+                !can_move(scan, insn_at(scan, last))) {
                 *why = "too little room around it";
                 return false;
             }
         }
     }
     if (window->end - window->start > INTERCEPT_WINDOW_MAX ||
-        syscall->addr - window->start > STUB_BEFORE_MAX)
+        syscall - window->start > STUB_BEFORE_MAX)
         return false;
     if (window->start < scan->patched_end || is_entered(scan, window)) {
         *why = "a branch leads into its surroundings";
@@ -330,21 +379,19 @@ static bool try_window(const struct scan *scan, size_t index, size_t before, boo
  * is in the call, or made to restart it, finds the syscall where it was. */
 static bool is_atomic(const struct scan *scan, size_t index, const struct window *window)
 {
-    const struct insn *insns = scan->insns.data;
-
-    return window->keeps_syscall && index > 0 && insns[index - 1].addr == window->start &&
+    return window->keeps_syscall && index > 0 && start_of(scan, index - 1) == window->start &&
            (window->start & 7) + JMP_BYTES <= 8;
 }
 
 static bool choose_window(const struct scan *scan, size_t index, struct window *window,
                           const char **why)
 {
-    const struct insn *insns = scan->insns.data;
+    const uintptr_t syscall = start_of(scan, index);
     size_t most = 0; /* instructions that can move, up to those that suffice */
 
     *why = "too little room around it";
-    while (most < index && insns[index].addr - insns[index - most].addr < JMP_BYTES &&
-           can_move(scan, &insns[index - most - 1]))
+    while (most < index && syscall - start_of(scan, index - most) < JMP_BYTES &&
+           can_move(scan, insn_at(scan, index - most - 1)))
         most++;
 
     if (try_window(scan, index, most, true, window, why)) {
@@ -367,7 +414,7 @@ static void plan_site(struct scan *scan, size_t index)
 {
     struct intercept_report *report = scan->report;
     const struct intercept_config *config = scan->config;
-    const struct insn *syscall = (const struct insn *)scan->insns.data + index;
+    const uintptr_t syscall = start_of(scan, index);
     const int32_t nr = find_nr(scan, index);
     struct window window;
     const char *why;
@@ -381,7 +428,7 @@ static void plan_site(struct scan *scan, size_t index)
         return;
     }
     if (!choose_window(scan, index, &window, &why)) {
-        refuse(scan, syscall->addr, nr, why);
+        refuse(scan, syscall, nr, why);
         return;
     }
 
@@ -390,12 +437,12 @@ static void plan_site(struct scan *scan, size_t index)
         scan->rc = -ENOMEM;
         return;
     }
-    const uintptr_t site_end = syscall->addr + 2;
+    const uintptr_t site_end = syscall + 2;
     *site = (struct intercept_site){
-        .addr = syscall->addr,
+        .addr = syscall,
         .window = window.start,
         .window_len = (uint8_t)(window.end - window.start),
-        .before_len = (uint8_t)(syscall->addr - window.start),
+        .before_len = (uint8_t)(syscall - window.start),
         .after_len = (uint8_t)(window.end > site_end ? window.end - site_end : 0),
         .nr = nr,
         .keeps_syscall = window.keeps_syscall,
@@ -420,13 +467,23 @@ static void plan_function(struct scan *scan, size_t first, size_t last)
         }
         return;
     }
-    const struct insn *insns = scan->insns.data;
-    for (size_t i = 0; i < scan->insns.count && first < last && !scan->rc; i++) {
-        if (!(insns[i].flags & INSN_SYSCALL))
+    const struct starts *starts = &scan->starts;
+    for (size_t i = 0; i < starts->look_count && first < last && !scan->rc; i++) {
+        const size_t index = starts->look[i] & LOOK_INDEX;
+        if ((starts->look[i] & LOOK_KIND) != LOOK_OTHER ||
+            !(insn_at(scan, index)->flags & INSN_SYSCALL))
             continue;
-        while (first < last && candidates[first] < insns[i].addr)
+        const uintptr_t bytes = start_of(scan, index + 1) - 2; /* where 0f 05 are */
+        while (first < last && candidates[first] < bytes)
             first++;
-        plan_site(scan, i);
+        if (first == last || candidates[first] != bytes) /* plainly native */
+            continue;
+        if (bytes == start_of(scan, index)) {
+            plan_site(scan, index);
+        } else {
+            scan->report->sites++;
+            refuse(scan, bytes, -1, "it has a prefix");
+        }
     }
 }
 
@@ -434,11 +491,7 @@ static int find_candidates(struct scan *scan)
 {
     for (unsigned i = 0; i < scan->object.text_count; i++) {
         const struct segment *text = &scan->object.text[i];
-        const uintptr_t page = ALIGN_DOWN(text->start, PAGE_SIZE);
-        /* One call for what would be dozens of faults. Kernels before 5.14 do not know it. */
-        if (text->end - page <= POPULATE_MAX)
-            sys3(__NR_madvise, (long)page, (long)(ALIGN_UP(text->end, PAGE_SIZE) - page),
-                 MADV_POPULATE_READ);
+        /* Not MADV_POPULATE_READ: it looks at each page; a fault maps sixteen. */
         for (uintptr_t at = text->start; (at = segment_next_syscall(text, at)); at += 2) {
             uintptr_t *candidate = vec_add(&scan->candidates, sizeof(*candidate));
             if (!candidate)
@@ -449,9 +502,10 @@ static int find_candidates(struct scan *scan)
     return 0;
 }
 
-/* A site that needs no look at its function: `mov $nr, %eax` stands straight before it, the caller does not want nr,
- * and nothing that could be a branch leads to the syscall itself (which might bring another number). Bytes
- * are taken for branches wherever they look like one, so this says no too often, never too rarely. */
+/* A site that needs no look at its function: `mov $nr, %eax` stands straight before it, the caller
+ * does not want nr, and nothing that could be a branch leads to the syscall itself (which might
+ * bring another number). Bytes are taken for branches wherever they look like one, so this says no
+ * too often, never too rarely. */
 static bool plainly_native(const struct scan *scan, uintptr_t at)
 {
     const struct intercept_config *config = scan->config;
@@ -462,11 +516,7 @@ static bool plainly_native(const struct scan *scan, uintptr_t at)
     memcpy(&nr, (const void *)(at - 4), 4);
     if (nr < 0 || config->want(nr, scan->name, config->want_context) != INTERCEPT_NATIVE)
         return false;
-    for (const uint8_t *p = (const uint8_t *)at - 129; p < (const uint8_t *)at + 130; p++)
-        if (((p[0] & 0xf0) == 0x70 || p[0] == 0xeb || (p[0] & 0xfc) == 0xe0) &&
-            (uintptr_t)p + 2 + (uintptr_t)(intptr_t)(int8_t)p[1] == at)
-            return false;
-    return true;
+    return !object_short_branch(at - 129, at + 131, at, at + 1);
 }
 
 static int plan_range(struct scan *scan, size_t first)
@@ -509,7 +559,7 @@ static void plan_object(struct scan *scan)
     scan->rc = find_candidates(scan);
     if (scan->rc || !scan->candidates.count)
         return;
-    scan->rc = object_map_targets(object);
+    scan->rc = object_map_near(object);
     if (scan->rc)
         return;
 
@@ -517,6 +567,11 @@ static void plan_object(struct scan *scan)
     size_t count = scan->candidates.count, kept = 0;
     for (size_t i = 0; i < count; i++)
         object_mark_near(object, candidates[i]);
+    scan->rc = object_map_targets(object);
+    if (scan->rc) {
+        object_unmap_targets(object);
+        return;
+    }
     object_mark_rel32(object);
     for (size_t i = 0; i < count; i++) {
         if (plainly_native(scan, candidates[i])) {
@@ -569,6 +624,19 @@ static bool is_known(uintptr_t base, const char *name)
     return false;
 }
 
+/* Already planned, by this scan: it began again for libZydis. */
+static bool is_planned(const struct scan *scan)
+{
+    const struct intercept_object *objects = scan->plan->objects.data;
+    const char *names = scan->plan->names.data;
+
+    for (size_t i = 0; i < scan->plan->objects.count; i++)
+        if (objects[i].base == scan->object.base &&
+            !strcmp(names + (uintptr_t)objects[i].name, scan->name))
+            return true;
+    return false;
+}
+
 static int add_object(struct scan *scan)
 {
     const size_t length = strlen(scan->name) + 1, at = scan->plan->names.count;
@@ -615,13 +683,30 @@ static int on_object(struct dl_phdr_info *info, size_t size, void *context)
         return 0;
     scan->name = scan->object.name && *scan->object.name ? scan->object.name : NO_OBJECT_NAME;
     scan->critical = is_critical(scan->name);
-    if (is_excluded(scan) || is_known(scan->object.base, scan->name))
+    if (is_excluded(scan) || is_planned(scan) || is_known(scan->object.base, scan->name))
         return 0;
+
+    struct intercept_plan *plan = scan->plan;
+    const struct intercept_report report = *scan->report;
+    const size_t objects = plan->objects.count, names = plan->names.count;
+    const size_t sites = plan->sites.count, ranges = plan->ranges.count;
+    const bool critical = scan->reason_is_critical;
 
     scan->report->objects++;
     scan->rc = add_object(scan);
     if (!scan->rc)
         plan_object(scan);
+    if (decode_wanted_zydis() && !scan->rc) {
+        /* As if this object had not been met. libZydis cannot be opened here: dl_iterate_phdr holds
+         * a lock of ld.so's. */
+        *scan->report = report;
+        plan->objects.count = objects;
+        plan->names.count = names;
+        plan->sites.count = sites;
+        plan->ranges.count = ranges;
+        scan->reason_is_critical = critical;
+        scan->rc = -EAGAIN;
+    }
     return scan->rc != 0;
 }
 
@@ -640,23 +725,25 @@ static void plan_link(struct intercept_plan *plan)
 int intercept_scan(const struct intercept_config *config, struct intercept_plan **plan,
                    struct intercept_report *report)
 {
-    struct scan scan = {.config = config, .report = report, .vdso = getauxval(AT_SYSINFO_EHDR)};
+    struct insn insns[INSNS] = {0};
+    struct scan scan = {
+        .config = config, .report = report, .vdso = getauxval(AT_SYSINFO_EHDR), .insns = insns};
     const char *reason = NULL;
 
     *plan = NULL;
     *report = (struct intercept_report){0};
-    scan.rc = decode_open(config->dlopen, &reason);
-    if (scan.rc) {
-        snprintf(report->reason, sizeof(report->reason), "%s", reason);
-        return scan.rc;
-    }
     scan.plan = sys_map(NULL, ALIGN_UP(sizeof(*scan.plan), PAGE_SIZE), PROT_READ | PROT_WRITE, 0);
     if (!scan.plan) {
         scan.rc = -ENOMEM;
         goto out;
     }
     scan.plan->others = config->others;
-    dl_iterate_phdr(on_object, &scan);
+    decode_wanted_zydis();
+    while (dl_iterate_phdr(on_object, &scan), scan.rc == -EAGAIN) {
+        scan.rc = decode_open(config->dlopen, &reason);
+        if (scan.rc)
+            break;
+    }
     if (!scan.rc) {
         plan_link(scan.plan);
         scan.rc = stubs_build(scan.plan, config->entry);
@@ -664,10 +751,12 @@ int intercept_scan(const struct intercept_config *config, struct intercept_plan 
 out:
     if (scan.rc)
         snprintf(report->reason, sizeof(report->reason), "%s",
-                 scan.plan && scan.plan->sites.count ? "no memory near an object for its stubs"
-                                                     : "no memory for the plan");
+                 reason                                ? reason
+                 : scan.plan && scan.plan->sites.count ? "no memory near an object for its stubs"
+                                                       : "no memory for the plan");
     vec_free(&scan.candidates);
-    vec_free(&scan.insns);
+    vec_free(&scan.at);
+    vec_free(&scan.look);
     if (scan.rc || !scan.plan->objects.count) {
         intercept_undo_plan(scan.plan);
         return scan.rc;

@@ -17,7 +17,10 @@
 #define REACH          (0x7fffffffull - 0x1000000)
 #define PROBE_STEP     0x1000000ull /* 16 MiB */
 #define LOWEST_ADDRESS 0x10000ull
-#define USER_END       0x7ffffffff000ull
+/* Of address space: what is not touched costs nothing. */
+#define VEC_MIN         0x10000ul
+#define VEC_RESERVE_MIN 0x40000ul
+#define USER_END        0x7ffffffff000ull
 
 #ifndef PR_SET_VMA
 #define PR_SET_VMA           0x53564d41
@@ -30,7 +33,7 @@
 void *vec_add(struct vec *vec, size_t size)
 {
     if ((vec->count + 1) * size > vec->bytes) {
-        const size_t bytes = vec->bytes ? vec->bytes * 2 : PAGE_SIZE;
+        const size_t bytes = vec->bytes ? vec->bytes * 2 : VEC_MIN;
         void *data = vec->bytes ? mremap(vec->data, vec->bytes, bytes, MREMAP_MAYMOVE)
                                 : mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -40,6 +43,21 @@ void *vec_add(struct vec *vec, size_t size)
         vec->bytes = bytes;
     }
     return (char *)vec->data + vec->count++ * size;
+}
+
+bool vec_reserve(struct vec *vec, size_t bytes)
+{
+    if (bytes <= vec->bytes)
+        return true;
+    vec_free(vec);
+    bytes = ALIGN_UP(bytes < VEC_RESERVE_MIN ? VEC_RESERVE_MIN : bytes, PAGE_SIZE);
+    void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED)
+        return false;
+    vec->data = data;
+    vec->bytes = bytes;
+    return true;
 }
 
 void vec_free(struct vec *vec)

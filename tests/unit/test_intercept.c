@@ -28,6 +28,7 @@
 
 #include "../../shim/intercept/decode.h"
 #include "../../shim/intercept/intercept.h"
+#include "../../shim/intercept/object.h"
 
 extern char **environ;
 
@@ -112,8 +113,7 @@ static struct intercept_plan *patch(const struct intercept_config *c)
     cr_assert_eq(intercept_apply(plan, &report), 0, "%s", report.reason);
     const double applied = now_us();
     print_report("patched", &report);
-    fprintf(stderr, "scan %.0f us (libZydis opened), apply %.0f us\n", scanned - start,
-            applied - scanned);
+    fprintf(stderr, "scan %.0f us, apply %.0f us\n", scanned - start, applied - scanned);
     return plan;
 }
 
@@ -197,6 +197,8 @@ static void compare_decoders(uintptr_t start, uintptr_t end, const char *name, s
         cr_assert_eq(quick.modrm, exact.modrm, "%s at %lx", name, at - start);
         cr_assert_eq(quick.rex, exact.rex, "%s at %lx", name, at - start);
         cr_assert_eq(quick.map, exact.map, "%s at %lx", name, at - start);
+        cr_assert(decode_writes_rax(&exact) || !decode_exact_writes_rax(&exact), "%s at %lx", name,
+                  at - start);
         ++*count;
         at += exact.length;
     }
@@ -225,6 +227,239 @@ Test(intercept, quick_decoder_agrees_with_libzydis)
     dl_iterate_phdr(compare_object, &count);
     fprintf(stderr, "%zu instructions decode alike\n", count);
     cr_expect_gt(count, 100000);
+}
+
+/* What the walk hands out to look at, and why, by the decoder. Jumps of 32 bits are left to
+ * object_mark_rel32. */
+static bool is_worth_a_look(const struct insn *insn)
+{
+    const bool jmp = (insn->map == 0 && insn->opcode == 0xe9) ||
+                     (insn->map == 1 && (insn->opcode & 0xf0) == 0x80);
+
+    return (insn->flags & (INSN_SYSCALL | INSN_SWITCH)) || ((insn->flags & INSN_RELATIVE) && !jmp);
+}
+
+/* Returns where it stopped. */
+static uintptr_t compare_walk(uintptr_t start, uintptr_t end, struct starts *starts)
+{
+    struct insn insn;
+    uintptr_t at = start;
+    size_t looked = 0;
+    int32_t disp;
+
+    decode_starts(start, end, end, starts);
+    for (size_t i = 0; i < starts->count; i++, at += insn.length) {
+        cr_assert_eq(start + starts->at[i], at);
+        cr_assert(decode_insn(at, end, &insn));
+        if (looked == starts->look_count || (starts->look[looked] & LOOK_INDEX) != i) {
+            cr_assert_not(is_worth_a_look(&insn), "at %lx", at);
+            continue;
+        }
+        switch (starts->look[looked++] & LOOK_KIND) {
+        case LOOK_REL8:
+            cr_assert_eq(insn.target,
+                         at + insn.length + (uintptr_t)(intptr_t)((int8_t *)at)[insn.length - 1]);
+            break;
+        case LOOK_CALL:
+            memcpy(&disp, (void *)(at + insn.length - 4), 4);
+            cr_assert_eq(insn.target, at + insn.length + (uintptr_t)(intptr_t)disp);
+            break;
+        default:
+            break;
+        }
+    }
+    cr_assert_eq(looked, starts->look_count);
+    cr_assert_eq(start + starts->at[starts->count], at);
+    return at;
+}
+
+static int walk_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+    size_t *count = context;
+
+    (void)size;
+    if (strstr(info->dlpi_name, "vdso"))
+        return 0;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *phdr = &info->dlpi_phdr[i];
+        const uintptr_t end = info->dlpi_addr + phdr->p_vaddr + phdr->p_filesz;
+        if (phdr->p_type != PT_LOAD || !(phdr->p_flags & PF_X))
+            continue;
+        struct starts starts = {.at = malloc((phdr->p_filesz + 1) * 4),
+                                .look = malloc((phdr->p_filesz + 1) * 4)};
+        for (uintptr_t at = end - phdr->p_filesz; at < end; at++) {
+            at = compare_walk(at, end, &starts);
+            *count += starts.count;
+        }
+        free(starts.at);
+        free(starts.look);
+    }
+    return 0;
+}
+
+Test(intercept, walk_agrees_with_the_decoder)
+{
+    const char *reason;
+    size_t count = 0;
+
+    cr_assert_eq(decode_open(NULL, &reason), 0);
+    dl_iterate_phdr(walk_object, &count);
+    cr_expect_gt(count, 100000);
+}
+
+/* --- branches in raw bytes ------------------------------------------------------------------ */
+
+static uintptr_t naive_short_branch(uintptr_t from, uintptr_t to, uintptr_t low, uintptr_t high)
+{
+    for (uintptr_t at = from; at + 2 <= to; at++) {
+        const uint8_t *p = (const uint8_t *)at;
+        const uintptr_t target = at + 2 + (uintptr_t)(intptr_t)(int8_t)p[1];
+        if (((p[0] >= 0x70 && p[0] <= 0x7f) || (p[0] >= 0xe0 && p[0] <= 0xe3) || p[0] == 0xeb) &&
+            target >= low && target < high)
+            return at;
+    }
+    return 0;
+}
+
+Test(intercept, short_branches_are_found_in_raw_bytes)
+{
+    static uint8_t bytes[600];
+    unsigned seed = 1, found = 0;
+
+    for (unsigned round = 0; round < 20000; round++) {
+        for (size_t i = 0; i < sizeof(bytes); i++) {
+            seed = seed * 1103515245 + 12345;
+            bytes[i] = seed & 0x10000 ? (seed & 0x20000 ? 0xeb : 0x74) : (uint8_t)(seed >> 20);
+        }
+        const uintptr_t from = (uintptr_t)bytes + round % 64, to = from + round % 300,
+                        low = from + (round * 7) % 500;
+        const uintptr_t expected = naive_short_branch(from, to, low, low + 1 + round % 26);
+        cr_assert_eq(object_short_branch(from, to, low, low + 1 + round % 26), expected);
+        found += expected != 0;
+    }
+    cr_expect(found > 1000 && found < 19000, "%u", found);
+}
+
+/* Every displacement of 32 bits that could be a branch's, wherever it stands in libc, is recorded,
+ * and nothing else. */
+static int mark_libc(struct dl_phdr_info *info, size_t size, void *context)
+{
+    static struct object object;
+    size_t *marked = context, near = 0;
+
+    (void)size;
+    if (!strstr(info->dlpi_name, "/libc.so.6") || !object_init(&object, info))
+        return 0;
+    const uintptr_t text = object.text_start, end = object.text_end;
+    uint8_t *naive = calloc(1, end - text);
+    cr_assert_eq(object.text_count, 1);
+    cr_assert_eq(object_map_near(&object), 0);
+    for (uintptr_t at = text; (at = segment_next_syscall(&object.text[0], at)); at += 2, near++)
+        object_mark_near(&object, at);
+    cr_assert_gt(near, 100);
+    cr_assert_eq(object_map_targets(&object), 0);
+    object_mark_rel32(&object);
+    for (const uint8_t *p = (const uint8_t *)text; p + 6 <= (const uint8_t *)end; p++) {
+        int32_t disp;
+        const uint8_t *at = p + 1 + (*p == 0x0f);
+        if (*p != 0xe9 && (*p != 0x0f || p[1] >> 4 != 8))
+            continue;
+        memcpy(&disp, at, 4);
+        const uintptr_t target = (uintptr_t)at + 4 + (uintptr_t)(intptr_t)disp;
+        if (target >= text && target < end)
+            naive[target - text] = 1;
+    }
+    for (uintptr_t at = text; at < end; at++) {
+        if (object_is_target(&object, at)) {
+            cr_assert(naive[at - text], "%lx", at - text);
+            ++*marked;
+        } else if (naive[at - text]) {
+            object_mark_target(&object, at); /* not recorded, since not near */
+            cr_assert_not(object_is_target(&object, at), "%lx", at - text);
+        }
+    }
+    for (uintptr_t at = text; (at = segment_next_syscall(&object.text[0], at)); at += 2)
+        for (uintptr_t around = at - NEAR_BEFORE; around < at + NEAR_AFTER; around++) {
+            object_mark_target(&object, around);
+            cr_assert(object_is_target(&object, around));
+        }
+    object_unmap_targets(&object);
+    free(naive);
+    return 1;
+}
+
+Test(intercept, long_branches_are_found_in_raw_bytes)
+{
+    size_t marked = 0;
+
+    cr_assert_eq(dl_iterate_phdr(mark_libc, &marked), 1);
+    cr_expect_gt(marked, 100);
+}
+
+/* --- libZydis on demand ----------------------------------------------------------------------- */
+
+static unsigned opened;
+
+static void *count_dlopen(const char *file, int flags)
+{
+    opened++;
+    return dlopen(file, flags);
+}
+
+static void *no_dlopen(const char *file, int flags)
+{
+    (void)file;
+    (void)flags;
+    opened++;
+    return NULL;
+}
+
+Test(intercept, zydis_is_opened_when_an_instruction_needs_it)
+{
+    struct intercept_config c = config;
+    struct intercept_report without, first, again;
+    struct intercept_plan *plan;
+    const struct intercept_site *sites;
+    size_t found = 0;
+
+    c.dlopen = count_dlopen;
+    cr_assert_eq(intercept_scan(&c, &plan, &without), 0, "%s", without.reason);
+    cr_expect_eq(opened, 0, "libc and what else is here should not need it");
+    intercept_undo_plan(plan);
+
+    char *lib = dlopen(NEEDS_ZYDIS, RTLD_NOW);
+    cr_assert_not_null(lib, "%s", dlerror());
+    const uintptr_t function = (uintptr_t)dlsym(lib, "needs_zydis");
+    cr_assert_eq(intercept_scan(&c, &plan, &first), 0, "%s", first.reason);
+    cr_expect_eq(opened, 1);
+    const size_t count = intercept_plan_sites(plan, &sites);
+    for (size_t i = 0; i < count; i++)
+        found += sites[i].addr - function < 16 && sites[i].nr == SYS_getppid;
+    cr_expect_eq(found, 1);
+    intercept_undo_plan(plan);
+
+    /* the object at which it began again is not there twice, nor is any */
+    cr_assert_eq(intercept_scan(&c, &plan, &again), 0, "%s", again.reason);
+    cr_expect_eq(opened, 1);
+    cr_expect_eq(memcmp(&first, &again, sizeof(first)), 0);
+    cr_expect_eq(first.objects, without.objects + 1);
+    cr_expect_eq(first.sites, without.sites + 1);
+    cr_expect_eq(first.patched, without.patched + 1);
+    intercept_undo_plan(plan);
+}
+
+Test(intercept, without_zydis_the_scan_says_so)
+{
+    struct intercept_config c = config;
+    struct intercept_report report;
+    struct intercept_plan *plan;
+
+    cr_assert_not_null(dlopen(NEEDS_ZYDIS, RTLD_NOW));
+    c.dlopen = no_dlopen;
+    cr_expect_eq(intercept_scan(&c, &plan, &report), -ENOSYS);
+    cr_expect_eq(opened, 1);
+    cr_expect_null(plan);
+    cr_expect(strstr(report.reason, "libZydis"), "%s", report.reason);
 }
 
 static int want_nothing(int nr, const char *object, void *context)
