@@ -146,6 +146,20 @@ static void sample_edges(struct wait_set *s)
     }
 }
 
+static bool edges_since(struct wait_set *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct fdwaiter *w = &s->w[i];
+        if (w->dir == 0)
+            continue;
+        struct fdrec *rec = w->state == FDW_NONE ? NULL : load_relaxed(&w->rec);
+        if (!rec || ((w->dir & DIR_IN) && fd_edges(rec, DIR_IN) != w->edges_in) ||
+            ((w->dir & DIR_OUT) && fd_edges(rec, DIR_OUT) != w->edges_out))
+            return true;
+    }
+    return false;
+}
+
 /* Wait until `look` says other than 0, or the deadline, or a signal. Edges are sampled, and it was looked once since.
  * -EOPNOTSUPP: cannot be waited for here. From hook == 0. */
 static long wait_many(struct wait_set *s, long (*look)(void *arg), void *arg, int64_t deadline)
@@ -184,7 +198,7 @@ static long wait_many(struct wait_set *s, long (*look)(void *arg), void *arg, in
         __atomic_fetch_sub(&sched.npollwait, 1, __ATOMIC_RELAXED);
         hook_exit();
         if (why == WAKE_TIMEOUT) {
-            r = look(arg);
+            r = edges_since(s) ? look(arg) : 0; /* nothing came since the look before */
             break;
         }
         if (why == WAKE_SIGNAL) {
