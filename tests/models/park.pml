@@ -1,7 +1,7 @@
-/* Parking and readying: shim/sched/park.c; fd_wait, poll_wait, fd_event of shim/emul/fd.c; uthread_poke.
+/* Parking and readying: shim/sched/park.c; fd_wait and fd_event of shim/emul/fd.c; wait_many of shim/emul/ready.c; uthread_poke.
  *
  * One user thread makes two waits on two descriptor records: each of the kind of fd_wait (one record, its lock held from the
- * compare until commit), or of poll_wait (linked to a set of records before the wait opens). Each record has one
+ * compare until commit), or of wait_many (linked to a set of records before the wait opens). Each record has one
  * edge to come; there is one signal, and a timer that may fire once it is armed. Steps are shared accesses; a store
  * that is not followed by a barrier before the load that matters is written as a variant.
  *
