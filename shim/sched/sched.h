@@ -193,6 +193,7 @@ struct worker {
     uint64_t cpu_last_tsc; /* when that was */
     uint32_t in_block;     /* owner; read by sysmon once hook is 0: counted in sched.nblocked */
     uint32_t stuck;        /* atomic: counted in sched.nstuck (proc_take) */
+    int64_t stall_since, stall_cpu; /* sysmon's own: when it last looked whether the kernel runs it, and its CPU time then */
 } cacheline;
 
 _Static_assert(offsetof(struct worker, cur) == WORKER_CUR, "entry.S");

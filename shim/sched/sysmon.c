@@ -7,7 +7,7 @@
 
 #include "../emul/emul.h"
 
-enum { MIN_DELAY_NS = 20000, MAX_DELAY_NS = 10000000, MID_DELAY_NS = 1000000 };
+enum { MIN_DELAY_NS = 20000, MAX_DELAY_NS = 10000000, MID_DELAY_NS = 1000000, STALL_NS = 100000 };
 
 static int64_t thread_cpu_ns(int32_t ktid)
 {
@@ -30,8 +30,23 @@ static bool unwatched(int64_t now)
     return timers_min() < now - 50000;
 }
 
-/* One look at p. Returns true when something was done. */
-static bool look_at(struct proc *p, int64_t tsc, bool work)
+/* p's worker has been with the same user thread for a while, and others wait: does the kernel run it? If not, it blocks where nobody
+ * intercepted, or other kernel threads (computing user threads that lost their procs, other programs) have its CPU. A thread
+ * of its own would hardly wait for those behind it, and another worker, which slept, is due at once: it gets the proc. */
+static bool stalled(struct proc *p, struct worker *w, int64_t tsc)
+{
+    if (tsc - p->seen_since < ns_to_tsc(STALL_NS))
+        return false;
+    int64_t since = w->stall_since, before = w->stall_cpu;
+    if (since && tsc - since < ns_to_tsc(STALL_NS))
+        return false;
+    w->stall_cpu = thread_cpu_ns(w->ktid);
+    w->stall_since = tsc;
+    return since && (w->stall_cpu - before) * 4 < tsc_to_ns(tsc - since);
+}
+
+/* One look at p. Returns true when something was done; *watch: look again soon. */
+static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch)
 {
     struct worker *w = load_relaxed(&p->worker);
     if (!w)
@@ -44,6 +59,7 @@ static bool look_at(struct proc *p, int64_t tsc, bool work)
         p->seen_since = tsc;
         p->seen_in_sys = in_sys;
         w->cpu_seen = 0;
+        w->stall_since = 0;
         return false;
     }
     int64_t in_state = tsc - p->seen_since;
@@ -58,7 +74,15 @@ static bool look_at(struct proc *p, int64_t tsc, bool work)
         }
         return false;
     }
-    if (tsc - (int64_t)p->slice_start < sched.preempt_tsc || !work)
+    if (!work)
+        return false;
+    *watch = true;
+    if (stalled(p, w, tsc) && proc_take(p)) {
+        COUNT_SHARED(retake_unknown);
+        proc_give(p);
+        return true;
+    }
+    if (tsc - (int64_t)p->slice_start < sched.preempt_tsc)
         return false;
     struct uthread *u = load_relaxed(&w->cur);
     if (!u)
@@ -124,7 +148,7 @@ int sysmon_main(void *arg)
         int64_t ts[2] = {delay / NSEC_PER_SEC, delay % NSEC_PER_SEC};
         futex_wait_kernel(&sched.sysmon_asleep, load_relaxed(&sched.sysmon_asleep), ts);
         int64_t now = now_ns(), tsc = (int64_t)tsc_now();
-        bool did = false;
+        bool did = false, watch = false;
 
         if (options.debug.schedtrace > 0 && now >= trace_next) {
             schedtrace(now);
@@ -152,7 +176,7 @@ int sysmon_main(void *arg)
             did = true;
         }
         for (uint32_t i = 0; i < sched.nprocs; i++)
-            did |= look_at(&sched.procs[i], tsc, work);
+            did |= look_at(&sched.procs[i], tsc, work, &watch);
 
         if (quiet && !work) {
             /* All idle: after a second sleep until a proc is taken into use. */
@@ -184,6 +208,8 @@ int sysmon_main(void *arg)
             if (delay > max)
                 delay = max;
         }
+        if (watch && delay > STALL_NS)
+            delay = STALL_NS;
         if (!quiet && !load_relaxed(&sched.poller)) {
             int64_t min = timers_min();
             if (min != INT64_MAX && min - now < delay)
