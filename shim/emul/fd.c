@@ -61,6 +61,8 @@ static enum fd_type classify_socket(struct fdrec *rec, int fd)
         flags |= FDF_SNDTIMEO;
     if (sockopt(fd, 18 /* SO_RCVLOWAT */) > 1)
         flags |= FDF_LOWAT;
+    if (sockopt(fd, 13 /* SO_LINGER: on */) > 0)
+        flags |= FDF_LINGER;
     __atomic_fetch_or(&rec->flags, flags, __ATOMIC_RELAXED);
     if (type == 1)
         return (domain == 2 || domain == 10) && sockopt(fd, 38 /* SO_PROTOCOL */) == 6 ? FD_TCP : FD_STREAM;
@@ -93,12 +95,20 @@ void fd_made(int fd, enum fd_type type, uint16_t flags)
         store_release(&rec->type, (uint8_t)type);
 }
 
+/* Others may know its description from now on. Who waits to write to a Unix stream must look from time to time then (io.c, block_send). */
+static void share(struct fdrec *rec)
+{
+    uint16_t was = __atomic_fetch_or(&rec->flags, FDF_SHARED, __ATOMIC_RELAXED);
+    if (!(was & FDF_SHARED) && load_relaxed(&rec->type) == FD_STREAM)
+        fd_stir(rec);
+}
+
 void fd_share_all(void)
 {
     uint32_t n = load_relaxed(&high);
     for (uint32_t i = 0; i < n; i++)
         if (load_relaxed(&recs[i].type) != FD_UNKNOWN || load_relaxed(&recs[i].flags))
-            __atomic_fetch_or(&recs[i].flags, FDF_SHARED, __ATOMIC_RELAXED);
+            share(&recs[i]);
 }
 
 static cold enum fd_type classify(struct fdrec *rec, int fd)
@@ -237,19 +247,23 @@ static enum wake wait_armed(struct fdcall *c, struct fdrec *rec, uint8_t dir, in
     return r;
 }
 
-/* A call that did not wait yet finds the descriptor as it knew it? rec locked. */
-static bool still_there(struct fdcall *c, struct fdrec *rec)
+/* A call that did not wait yet finds the descriptor as it knew it? rec locked. WAKE_EVENT: yes. The number may be new, given to
+ * us by the kernel while its former owner is still on the way out of close(2): then natively (WAKE_NONE). */
+static enum wake still_there(struct fdcall *c, struct fdrec *rec)
 {
-    return c->w.state != FDW_NONE || (rec->gen == c->gen && rec->type != FD_CLOSING);
+    if (c->w.state != FDW_NONE)
+        return WAKE_EVENT;
+    return rec->gen != c->gen ? WAKE_CLOSED : rec->type == FD_CLOSING ? WAKE_NONE : WAKE_EVENT;
 }
 
 enum wake fd_wait(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, enum stats_wait why)
 {
     struct fdrec *rec = c->rec;
     lock_take(&rec->lock);
-    if (!still_there(c, rec)) {
+    enum wake there = still_there(c, rec);
+    if (there != WAKE_EVENT) {
         lock_drop(&rec->lock);
-        return WAKE_CLOSED;
+        return there;
     }
     if (!(rec->watched & dir)) {
         if (netpoll_watch(rec, c->fd, dir) < 0) {
@@ -326,9 +340,10 @@ enum fd_link fd_link(struct fdwaiter *w)
         return FDL_REFUSED;
     fd_type(rec, w->fd); /* files too: some can be polled (mqueues, /proc/mounts) */
     lock_take(&rec->lock);
-    if (rec->type == FD_CLOSING || rec->type == FD_UNKNOWN) {
+    if (rec->type == FD_CLOSING || rec->type == FD_UNKNOWN) { /* or closed since its type was found */
+        enum fd_link r = rec->type == FD_CLOSING ? FDL_REFUSED : FDL_CHANGED;
         lock_drop(&rec->lock);
-        return FDL_CHANGED; /* not linked: the look that follows says what it is now */
+        return r;
     }
     long r = (rec->watched & w->dir) == w->dir ? 0 : netpoll_watch(rec, w->fd, w->dir);
     if (r < 0) {
@@ -419,6 +434,12 @@ void fd_pass_on_slow(struct fdrec *rec, uint8_t dir)
     wake_some(rec, dir, WAKE_ONE);
 }
 
+void fd_stir(struct fdrec *rec)
+{
+    if (load_relaxed(&rec->head))
+        wake_some(rec, DIR_IN | DIR_OUT, WAKE_ALL);
+}
+
 /* ---- turns ---- */
 
 enum wake fd_turn_take(struct fdcall *c, uint8_t dir, int64_t deadline, enum stats_wait why)
@@ -426,9 +447,10 @@ enum wake fd_turn_take(struct fdcall *c, uint8_t dir, int64_t deadline, enum sta
     for (;;) {
         struct fdrec *rec = c->rec;
         lock_take(&rec->lock);
-        if (!still_there(c, rec)) {
+        enum wake r = still_there(c, rec);
+        if (r != WAKE_EVENT) {
             lock_drop(&rec->lock);
-            return WAKE_CLOSED;
+            return r;
         }
         if (!(rec->turn & dir)) {
             rec->turn |= dir;
@@ -438,8 +460,7 @@ enum wake fd_turn_take(struct fdcall *c, uint8_t dir, int64_t deadline, enum sta
         lock_drop(&rec->lock);
         hook_enter();
         lock_take(&rec->lock);
-        enum wake r = WAKE_EVENT;
-        if ((rec->turn & dir) && still_there(c, rec))
+        if ((rec->turn & dir) && (r = still_there(c, rec)) == WAKE_EVENT)
             r = wait_armed(c, rec, dir, deadline, why, true); /* fd_turn_end, or an edge, wakes us */
         else
             lock_drop(&rec->lock);
@@ -574,11 +595,31 @@ long emul_close(struct frame *f)
         }
         return native_sys(f); /* may take long: a file that is flushed */
     }
+    /* A socket that lingers: the number is free at once, the close of the file takes its time. */
+    struct frame g = *f;
+    if (unlikely(load_relaxed(&rec->flags) & FDF_LINGER) && (g.rdi = (uint64_t)(int64_t)netpoll_dup_high(fd), (int)g.rdi >= 0)) {
+        hook_enter();
+        fd_closing(rec, fd);
+        hook_exit();
+        sys1(__NR_close, fd);
+        fd_closed(rec);
+        return native_sys(&g);
+    }
     hook_enter();
     fd_closing(rec, fd);
     hook_exit();
-    long r = native_sys(f); /* may take long: a socket that lingers */
+    long r = native_sys(f);
     fd_closed(rec);
+    return r;
+}
+
+/* epoll does not tell of every end that shutdown(2) brings: a writer to a full Unix stream that cannot send any more. */
+long emul_shutdown(struct frame *f)
+{
+    long r = sys_intr(f);
+    struct fdrec *rec = fd_rec((int)f->rdi);
+    if (r == 0 && rec)
+        fd_stir(rec);
     return r;
 }
 
@@ -626,7 +667,7 @@ static void mark_shared(int fd)
 {
     struct fdrec *rec = fd_rec(fd);
     if (rec)
-        __atomic_fetch_or(&rec->flags, FDF_SHARED, __ATOMIC_RELAXED);
+        share(rec);
 }
 
 long emul_dup(struct frame *f)
@@ -716,6 +757,8 @@ long emul_setsockopt(struct frame *f)
             __atomic_fetch_or(&rec->flags, FDF_RCVTIMEO, __ATOMIC_RELAXED);
         else if (opt == 21 || opt == 67)
             __atomic_fetch_or(&rec->flags, FDF_SNDTIMEO, __ATOMIC_RELAXED);
+        else if (opt == 13 /* SO_LINGER */)
+            __atomic_fetch_or(&rec->flags, FDF_LINGER, __ATOMIC_RELAXED);
         else if (opt == 18 /* SO_RCVLOWAT */)
             __atomic_fetch_or(&rec->flags, FDF_LOWAT, __ATOMIC_RELAXED);
     } else if (r == 0 && rec && (int)f->rsi == 6 && (int)f->rdx == 31 /* TCP_ULP */)

@@ -22,7 +22,7 @@ enum fd_type {
     FD_PIPE,    /* pipes, FIFOs */
     FD_FILE,    /* never blocks for long: regular files, /dev/null */
     FD_OTHER,   /* may block, and can be polled: ttys, eventfd, timerfd, signalfd, inotify, epoll, ... */
-    FD_CLOSING, /* close(2) is under way */
+    FD_CLOSING, /* close(2) is under way: whose file the number means is not known; calls on it are made natively */
 };
 
 enum {
@@ -35,6 +35,8 @@ enum {
     FDF_LOWAT = 64,    /* SO_RCVLOWAT above 1 */
     FDF_LOOK_IN = 128, /* cannot be read with RWF_NOWAIT: look whether it is ready, then call */
     FDF_LOOK_OUT = 256,
+    FDF_LINGER = 1024, /* SO_LINGER: close(2) may take long */
+    FDF_LISTENS = 2048, /* SO_ACCEPTCONN: stays so */
     FDF_GHOST = 512,   /* keeps a closed file open for calls in progress; not the program's */
 };
 
@@ -112,6 +114,9 @@ static inline void fdcall_end(struct fdcall *c)
         fdcall_unlink(c);
 }
 
+/* Let everybody who waits for fd try again (shutdown(2), of which epoll does not tell all). From hook == 0. */
+void fd_stir(struct fdrec *rec);
+
 /* Wait for an edge of `dir` after the count `edges`, until deadline. In hook state.
  * WAKE_EVENT: try again on c->fd, c->rec (they may be others than before); WAKE_NONE: cannot be waited for here
  * (make the call natively); WAKE_CLOSED: the number was closed before the call waited. */
@@ -138,7 +143,7 @@ static inline uint32_t fd_edges(struct fdrec *rec, uint8_t dir)
 /* ---- waiting for many descriptors (ready.c) ---- */
 
 /* Make w, whose u, poll, dir, fd, edges_* and call_seq are set, known to fd's record. */
-enum fd_link { FDL_LINKED, FDL_CHANGED /* linked, but an edge came since w->edges_* */, FDL_NEVER /* no waits on such */, FDL_REFUSED };
+enum fd_link { FDL_LINKED, FDL_CHANGED /* an edge came since w->edges_*, or not linked: look, then link what is not */, FDL_NEVER /* no waits on such */, FDL_REFUSED };
 enum fd_link fd_link(struct fdwaiter *w);
 void fd_unlink(struct fdwaiter *w);
 

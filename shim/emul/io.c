@@ -95,6 +95,21 @@ static long block(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadlin
     return wait_result(r, deadline, done);
 }
 
+/* A wait of which the kernel does not tell the end: a short sleep, longer each time. 0: try again; else the result. */
+static cold long nap(struct fdcall *c, int64_t *ns, int64_t deadline, enum stats_wait why, long done)
+{
+    int64_t until = now_ns() + *ns;
+    if (*ns < 20000000)
+        *ns *= 2;
+    hook_enter();
+    COUNT(park_write);
+    wait_open(uthread_self());
+    enum wake w = park(why, (uint64_t)c->fd, until < deadline ? until : deadline, NULL, NULL);
+    hook_exit();
+    return w == WAKE_TIMEOUT && until < deadline ? 0 : wait_result(w, deadline, done);
+}
+enum { FIRST_NAP_NS = 100000 };
+
 static inline long end(struct fdcall *c, long r)
 {
     fdcall_end(c);
@@ -113,6 +128,12 @@ static long native_on(struct frame *f, struct fdcall *c)
 
 /* ---- receiving ---- */
 
+static bool at_mark(int fd)
+{
+    int mark = 0;
+    return sys3(__NR_ioctl, fd, 0x8905 /* SIOCATMARK */, P(&mark)) == 0 && mark;
+}
+
 /* Into buf until `want` of len bytes came, having got `done` before. */
 static long recv_fill(struct fdcall *c, uint64_t buf, uint64_t len, uint64_t want, uint32_t flags, int64_t *deadline, long done)
 {
@@ -125,6 +146,8 @@ static long recv_fill(struct fdcall *c, uint64_t buf, uint64_t len, uint64_t wan
         long sofar = done + (long)got;
         if (r == 0 || (r < 0 && r != -EAGAIN) || got >= want)
             return sofar ? sofar : r;
+        if (at_mark(c->fd)) /* no call reads across urgent data */
+            return sofar;
         if (r > 0)
             continue;
         if (fd_nonblock(c->rec, c->fd))
@@ -194,7 +217,7 @@ static cold long recv_more(struct frame *f, struct fdcall *c, enum op op, uint32
     if (op == OP_RECVMSG && m.controllen) /* came with descriptors or the like: ends there */
         return done;
     uint64_t want = recv_want(f, c->rec, c->fd, op, flags, &m);
-    if ((uint64_t)done >= want)
+    if ((uint64_t)done >= want || at_mark(c->fd))
         return done;
     if (op == OP_RECV)
         return recv_fill(c, f->rsi + (uint64_t)done, f->rdx - (uint64_t)done, want - (uint64_t)done, 0, deadline, done);
@@ -284,6 +307,8 @@ static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64
     }
     for (;;) {
         enum wake w = fd_turn_take(c, dir, INT64_MAX, why);
+        if (w == WAKE_NONE)
+            return end(c, native_on(f, c));
         if (w != WAKE_EVENT)
             return end(c, wait_result(w, INT64_MAX, 0));
         uint32_t edges = fd_edges(c->rec, dir);
@@ -488,16 +513,17 @@ long emul_recvmmsg(struct frame *f)
     fdcall_begin(&c, (int)f->rdi, rec);
     for (;;) {
         uint32_t edges = fd_edges(c.rec, DIR_IN);
-        r = sys5(__NR_recvmmsg, c.fd, (long)(f->rsi + (uint64_t)done * MMSG), vlen - done, (flags & ~(uint32_t)WAITFORONE) | MSG_DONTWAIT, 0);
+        r = sys5(__NR_recvmmsg, c.fd, (long)(f->rsi + (uint64_t)done * MMSG), f->r8 ? 1 : vlen - done,
+                 (flags & ~(uint32_t)WAITFORONE) | MSG_DONTWAIT, 0);
         if (r > 0) {
             done += r;
             fd_pass_on(c.rec, DIR_IN);
             r = done;
-            if (done == (long)vlen || (flags & WAITFORONE) || now_ns() >= until)
+            if (done == (long)vlen || now_ns() >= until)
                 break;
             continue;
         }
-        if (r != -EAGAIN || fd_nonblock(c.rec, c.fd)) {
+        if (r != -EAGAIN || (done && (flags & WAITFORONE)) || fd_nonblock(c.rec, c.fd)) {
             r = done ? done : r;
             break;
         }
@@ -527,11 +553,31 @@ static long broken_pipe(long r, uint32_t flags)
     return r;
 }
 
+/* The wait of a send that would block. Where it waits for its receiver rather than for room of its own, epoll does not tell of
+ * the end: netlink; datagrams to an address on a Unix socket; and an end by shutdown(2) of a Unix stream that others share. */
+static cold long block_send(struct fdcall *c, enum fd_type t, bool addressed, uint32_t edges, int64_t deadline, int64_t *ns, long done)
+{
+    int domain = t == FD_TCP ? 2 : sockopt(c->fd, 39 /* SO_DOMAIN */);
+    if (domain == 16 /* AF_NETLINK */ || (domain == 1 /* AF_UNIX */ && t == FD_DGRAM && addressed))
+        return nap(c, ns, deadline, WAIT_WRITE, done);
+    if (domain == 1 && (load_relaxed(&c->rec->flags) & FDF_SHARED)) {
+        int64_t until = now_ns() + *ns * 100; /* 10 ms, then up to 0.6 s */
+        if (*ns < 6400000)
+            *ns *= 2;
+        if (until >= deadline)
+            return block(c, DIR_OUT, edges, deadline, WAIT_WRITE, done);
+        long r = block(c, DIR_OUT, edges, until, WAIT_WRITE, done);
+        return r == (done ? done : -EAGAIN) ? 0 : r; /* that was our own limit: try again */
+    }
+    return block(c, DIR_OUT, edges, deadline, WAIT_WRITE, done);
+}
+
 /* Send all of buf, `total` bytes having gone before. */
 static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_t buf, uint64_t len, uint32_t flags,
                       uint64_t addr, uint64_t addrlen, int64_t *deadline, long total)
 {
     uint64_t done = 0;
+    int64_t ns = FIRST_NAP_NS;
     for (;;) {
         uint32_t edges = fd_edges(c->rec, DIR_OUT);
         long r = sys6(__NR_sendto, c->fd, (long)(buf + done), (long)(len - done), flags | MSG_DONTWAIT | MSG_NOSIGNAL,
@@ -549,7 +595,7 @@ static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_
             return sofar ? sofar : r;
         if (*deadline == -1)
             *deadline = socket_deadline(c, FDF_SNDTIMEO, 21);
-        r = block(c, DIR_OUT, edges, *deadline, WAIT_WRITE, sofar);
+        r = block_send(c, t, addr != 0, edges, *deadline, &ns, sofar);
         if (unlikely(r == WAIT_NATIVE)) {
             struct frame g = *f;
             g.nr = __NR_sendto;
@@ -625,7 +671,7 @@ static long send_iov_rest(struct frame *f, struct fdcall *c, enum fd_type t, uin
 static long send_message(struct frame *f, struct fdcall *c, enum fd_type t, struct msghdr64 *m, uint64_t user_msg,
                          uint32_t flags)
 {
-    int64_t deadline = -1;
+    int64_t deadline = -1, ns = FIRST_NAP_NS;
     uint64_t total;
     if (iov_total(m->iov, m->iovlen, &total))
         return -EFAULT;
@@ -643,7 +689,7 @@ static long send_message(struct frame *f, struct fdcall *c, enum fd_type t, stru
             return r;
         if (deadline == -1)
             deadline = socket_deadline(c, FDF_SNDTIMEO, 21);
-        r = block(c, DIR_OUT, edges, deadline, WAIT_WRITE, 0);
+        r = block_send(c, t, m->name != 0, edges, deadline, &ns, 0);
         if (unlikely(r == WAIT_NATIVE)) {
             struct frame g = *f;
             g.nr = __NR_sendmsg;
@@ -785,6 +831,19 @@ long emul_sendmmsg(struct frame *f)
 
 /* ---- connections ---- */
 
+/* accept takes a number before it waits: EMFILE, ENFILE at once. Asked high up, where nobody looks for the next free number. */
+static long no_number_left(int fd)
+{
+    uint64_t lim[2] = {0, 0};
+    sys4(__NR_prlimit64, 0, 7 /* NOFILE */, 0, P(lim));
+    long r = sys3(__NR_fcntl, fd, 1030 /* F_DUPFD_CLOEXEC */, (long)(lim[0] / 4 * 3));
+    if (r < 0)
+        r = sys3(__NR_fcntl, fd, 1030, 0);
+    if (r >= 0)
+        sys1(__NR_close, (int)r);
+    return r;
+}
+
 /* accept has no MSG_DONTWAIT, and the listener's flags are not ours to change: look first, one user thread at
  * a time, then accept. If another process snatches the connection between, the call blocks natively. */
 static long do_accept(struct frame *f)
@@ -798,12 +857,17 @@ static long do_accept(struct frame *f)
     int64_t deadline = -1;
     long r;
     fdcall_begin(&c, fd, rec);
-    if (fd_nonblock(rec, fd)) {
+    bool asked = false;
+    if (fd_nonblock(rec, fd) || (f->nr == __NR_accept4 && ((uint32_t)f->r10 & ~(uint32_t)(02000000 | 04000)))) {
         r = native_sys(f);
         fd_pass_on(rec, DIR_IN);
     } else
         for (;;) {
             enum wake w = fd_turn_take(&c, DIR_IN, deadline == -1 ? INT64_MAX : deadline, WAIT_ACCEPT);
+            if (w == WAKE_NONE) {
+                r = native_on(f, &c);
+                break;
+            }
             if (w != WAKE_EVENT)
                 return end(&c, wait_result(w, deadline == -1 ? INT64_MAX : deadline, 0));
             uint32_t edges = fd_edges(c.rec, DIR_IN);
@@ -816,6 +880,14 @@ static long do_accept(struct frame *f)
                 break;
             }
             fd_turn_end(&c, DIR_IN, false);
+            if (!(load_relaxed(&c.rec->flags) & FDF_LISTENS)) {
+                if (!sockopt(c.fd, 30 /* SO_ACCEPTCONN */))
+                    return end(&c, native_on(f, &c)); /* EINVAL, EOPNOTSUPP */
+                __atomic_fetch_or(&c.rec->flags, FDF_LISTENS, __ATOMIC_RELAXED);
+            }
+            if (!asked && (r = no_number_left(c.fd)) < 0)
+                return end(&c, r);
+            asked = true;
             if (deadline == -1)
                 deadline = socket_deadline(&c, FDF_RCVTIMEO, 20);
             r = block(&c, DIR_IN, edges, deadline, WAIT_ACCEPT, 0);
@@ -829,7 +901,7 @@ static long do_accept(struct frame *f)
     if (r >= 0) {
         bool nb = f->nr == __NR_accept4 && (f->r10 & 04000);
         fd_made((int)r, t == FD_TCP ? FD_TCP : FD_UNKNOWN,
-                (uint16_t)((nb ? FDF_NONBLOCK : 0) | (load_relaxed(&rec->flags) & (FDF_RCVTIMEO | FDF_SNDTIMEO | FDF_LOWAT))));
+                (uint16_t)((nb ? FDF_NONBLOCK : 0) | (load_relaxed(&rec->flags) & (FDF_RCVTIMEO | FDF_SNDTIMEO | FDF_LOWAT | FDF_LINGER))));
     }
     return end(&c, r);
 }
@@ -872,7 +944,7 @@ long emul_connect(struct frame *f)
         return native_block(f);
     struct fdcall c;
     fdcall_begin(&c, fd, rec);
-    int64_t deadline = -1, nap = 100000;
+    int64_t deadline = -1, ns = FIRST_NAP_NS;
     for (;;) {
         uint32_t edges = fd_edges(c.rec, DIR_OUT);
         long r = c.rec == rec ? nonblocking(f, c.fd) : native_on(f, &c);
@@ -886,17 +958,10 @@ long emul_connect(struct frame *f)
                 kernel_wait_leave();
                 return end(&c, r);
             }
-            int64_t until = now_ns() + nap;
-            hook_enter();
-            COUNT(park_connect);
-            wait_open(uthread_self());
-            enum wake w = park(WAIT_CONNECT, (uint64_t)c.fd, until < deadline ? until : deadline, NULL, NULL);
-            hook_exit();
-            if (w == WAKE_TIMEOUT && until < deadline) {
-                nap = nap < 10000000 ? nap * 2 : nap;
-                continue;
-            }
-            return end(&c, wait_result(w, deadline, 0));
+            r = nap(&c, &ns, deadline, WAIT_CONNECT, 0);
+            if (r)
+                return end(&c, r);
+            continue;
         }
         r = block(&c, DIR_OUT, edges, deadline, WAIT_CONNECT, 0);
         if (r == WAIT_NATIVE)

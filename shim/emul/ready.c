@@ -191,6 +191,11 @@ static long wait_many(struct wait_set *s, long (*look)(void *arg), void *arg, in
         }
         if (changed && (r = look(arg)) != 0)
             break;
+        bool all = true; /* linked, that is */
+        for (uint32_t i = 0; i < s->n; i++)
+            all = all && (s->w[i].dir == 0 || s->w[i].state != FDW_NONE);
+        if (!all)
+            continue;
         hook_enter();
         COUNT(park_poll);
         __atomic_fetch_add(&sched.npollwait, 1, __ATOMIC_RELAXED);
