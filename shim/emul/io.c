@@ -81,18 +81,22 @@ static long wait_result(enum wake why, int64_t deadline, long done)
     }
 }
 
-/* The wait of a call that would block. 0: try again; WAIT_NATIVE: make the rest natively, it may block there; else the result. */
+/* The wait of a call that would block, until the deadline, or `again` at the latest. 0: try again; WAIT_NATIVE: make the rest natively, it may block there; else the result. */
 enum { WAIT_NATIVE = 1l << 62 };
-static long block(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, enum stats_wait why, long done)
+static long block_until(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, int64_t again, enum stats_wait why, long done)
 {
     hook_enter();
-    enum wake r = fd_wait(c, dir, edges, deadline, why);
+    enum wake r = fd_wait(c, dir, edges, again < deadline ? again : deadline, why);
     hook_exit();
     if (unlikely(r == WAKE_NONE)) {
         fdcall_native(c);
         return WAIT_NATIVE;
     }
-    return wait_result(r, deadline, done);
+    return r == WAKE_TIMEOUT && again < deadline ? 0 : wait_result(r, deadline, done);
+}
+static long block(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, enum stats_wait why, long done)
+{
+    return block_until(c, dir, edges, deadline, INT64_MAX, why, done);
 }
 
 /* A wait of which the kernel does not tell the end: a short sleep, longer each time. 0: try again; else the result. */
@@ -561,13 +565,10 @@ static cold long block_send(struct fdcall *c, enum fd_type t, bool addressed, ui
     if (domain == 16 /* AF_NETLINK */ || (domain == 1 /* AF_UNIX */ && t == FD_DGRAM && addressed))
         return nap(c, ns, deadline, WAIT_WRITE, done);
     if (domain == 1 && (load_relaxed(&c->rec->flags) & FDF_SHARED)) {
-        int64_t until = now_ns() + *ns * 100; /* 10 ms, then up to 0.6 s */
+        int64_t again = now_ns() + *ns * 100; /* 10 ms, then up to 0.6 s */
         if (*ns < 6400000)
             *ns *= 2;
-        if (until >= deadline)
-            return block(c, DIR_OUT, edges, deadline, WAIT_WRITE, done);
-        long r = block(c, DIR_OUT, edges, until, WAIT_WRITE, done);
-        return r == (done ? done : -EAGAIN) ? 0 : r; /* that was our own limit: try again */
+        return block_until(c, DIR_OUT, edges, deadline, again, WAIT_WRITE, done);
     }
     return block(c, DIR_OUT, edges, deadline, WAIT_WRITE, done);
 }
