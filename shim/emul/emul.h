@@ -95,6 +95,10 @@ uint64_t emul_sigstack_size(void);
 /* The calling thread becomes user thread 1; `mask` is its signal mask (the kernel blocks all now). */
 int thread_activate(uint64_t mask);
 void thread_name(struct uthread *u, const char *name);
+void thread_set_name(struct uthread *u, const char *name); /* main: the process's as well. Not in a hook */
+void thread_name_refresh(struct uthread *u); /* main: others name it by way of /proc */
+long procfs_comm_write(struct frame *f);
+long procfs_enoent(struct frame *f); /* a native call answered so; the result to give. Not in a hook */
 
 void futex_init(void);
 /* Wake up to n waiters on `addr` (private or ctid). hook state, g0, or any kernel thread. */

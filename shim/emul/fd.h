@@ -22,6 +22,7 @@ enum fd_type {
     FD_PIPE,    /* pipes, FIFOs */
     FD_FILE,    /* never blocks for long: regular files, /dev/null */
     FD_OTHER,   /* may block, and can be polled: ttys, eventfd, timerfd, signalfd, inotify, epoll, ... */
+    FD_COMM,    /* the name of a thread, open for writing (procfs.c) */
     FD_CLOSING, /* close(2) is under way: whose file the number means is not known; calls on it are made natively */
 };
 

@@ -642,6 +642,8 @@ long emul_write(struct frame *f)
         struct iovec64 iov = {f->rsi, f->rdx};
         return f->rdx ? stream_io(f, rec, DIR_OUT, &iov, f->rdx) : native_sys(f);
     }
+    case FD_COMM:
+        return procfs_comm_write(f);
     default:
         return native_sys(f);
     }

@@ -63,6 +63,8 @@ static inline long settle(struct frame *f, long r)
         if (sys4(__NR_rt_sigtimedwait, P(&set), P(info), P(&zero), 8) == 13)
             signal_raise_self(13);
     }
+    if (unlikely(r == -2 /* ENOENT */))
+        return procfs_enoent(f);
     return r;
 }
 

@@ -58,12 +58,20 @@ void ready_reset(void)
     in_kernel = 0;
 }
 
+/* A signal that came before the call began ends it all the same: it may be the mask given with the call that lets it in,
+ * and made again after the handler the call would wait for the next. */
+static long block_natively(struct frame *g)
+{
+    long r = native_block(g);
+    return r == -ERESTARTSYS - 1 ? -ERESTARTNOHAND : r;
+}
+
 /* The call in g, natively and waiting. True: done, *r is its result. */
 static bool wait_in_kernel(struct frame *g, long *r)
 {
     if (!kernel_wait_enter())
         return false;
-    *r = native_block(g);
+    *r = block_natively(g);
     kernel_wait_leave();
     return true;
 }
@@ -320,7 +328,7 @@ static long do_poll(struct frame *f, int64_t timeout_ns)
         g.nr = __NR_ppoll;
         g.rdx = deadline == INT64_MAX ? 0 : (uint64_t)P(&left);
         g.r10 = 0;
-        return native_block(&g);
+        return block_natively(&g);
     }
     return r;
 }
@@ -477,7 +485,7 @@ static long do_select(struct frame *f, int64_t timeout_ns)
                 r = -EFAULT;
     if (size)
         sys_unmap(room, size);
-    return r == -EOPNOTSUPP ? native_block(f) : r;
+    return r == -EOPNOTSUPP ? block_natively(f) : r;
 }
 
 /* Linux tells what is left of the timeout, in the program's own memory. */
@@ -591,7 +599,7 @@ static long do_epoll_wait(struct frame *f, int64_t timeout_ns)
     if (wait_in_kernel(&g, &r))
         return r == -ERESTARTNOHAND ? interrupted(deadline) : r;
     r = rec ? (fd_type(rec, (int)f->rdi), epoll_parked(f, rec, deadline)) : -EOPNOTSUPP;
-    return r == -EOPNOTSUPP ? native_block(&g) : r;
+    return r == -EOPNOTSUPP ? block_natively(&g) : r;
 }
 
 long emul_epoll_wait(struct frame *f)

@@ -236,12 +236,12 @@ long emul_prctl(struct frame *f)
                 return -EFAULT;
             else if (!name[i])
                 break;
-        memcpy(u->pub->name, name, sizeof name);
-        if (u->tid == stats->pid)
-            sys2(__NR_prctl, 15, P(name)); /* the process's own name, as ps shows it */
+        thread_set_name(u, name);
         return 0;
     }
     case 16: /* PR_GET_NAME */
+        if (u->tid == stats->pid)
+            thread_name_refresh(u);
         return uaccess_copy((void *)f->rsi, u->pub->name, 16);
     case 40: /* PR_GET_TID_ADDRESS */
         return uaccess_copy((void *)f->rsi, &u->ctid, 8);

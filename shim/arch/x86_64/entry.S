@@ -98,7 +98,9 @@ fast_look:                                  /* a poke in [fast_look, fast_syscal
         .hidden fast_syscall
 fast_syscall:
         syscall
-        cmpq    $-4, %rax                   /* EINTR, EPIPE: not that simple */
+        cmpq    $-2, %rax                   /* ENOENT, EINTR, EPIPE: not that simple */
+        je      .Lfast_slow
+        cmpq    $-4, %rax
         je      .Lfast_slow
         cmpq    $-32, %rax
         je      .Lfast_slow
