@@ -354,7 +354,7 @@ static int activate_masked(uint64_t mask)
         }
     }
     int64_t scanned = clock_ns(1), built;
-    if ((r = stats_init((uint32_t)options.procs, (uint32_t)options.max_workers + 1, UTHREADS_MAX)) < 0)
+    if ((r = stats_init((uint32_t)options.procs, (uint32_t)options.max_workers + 1 + WORKERS_BEYOND, UTHREADS_MAX)) < 0)
         step = "statistics";
     if (!r)
         clock_init();

@@ -55,8 +55,8 @@ long sys_intr(struct frame *f); /* entry.S: the call, unless a signal waits */
 long native_sys(struct frame *f);
 long native_block(struct frame *f);
 long native_block_in_hook(struct frame *f);
-/* As native_block_in_hook, unless too many workers stand in the kernel (sched.h, block_admit): then false. */
-bool native_block_admitted(struct frame *f, long *result);
+/* As native_block_in_hook, unless too many workers stand in the kernel (sched.h, block_admit): then false. `again`: see there. */
+bool native_block_admitted(struct frame *f, bool again, long *result);
 /* What a call of sys_intr's that ended with r answers: EINTR becomes ERESTART*, EPIPE brings SIGPIPE. */
 long native_settle(struct frame *f, long r);
 /* signal(7): does this call, when interrupted, start again after a handler with SA_RESTART? */

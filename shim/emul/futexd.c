@@ -349,14 +349,30 @@ long futex_wait_shared(struct frame *f, int64_t deadline)
     uint32_t cmd = (uint32_t)f->rsi & 127, now;
     struct shared_waiter w = {.u = uthread_self(), .addr = (uint32_t *)f->rdi, .val = (uint32_t)f->rdx,
                               .bitset = cmd == FUTEX_WAIT ? ~0u : (uint32_t)f->r9};
+    struct frame g = *f;
+    struct timespec64 limit;
+    int64_t left;
     long r;
     if (!w.bitset || ((uintptr_t)w.addr & 3))
         return -EINVAL;
     if ((r = uaccess_load32(w.addr, &now)) || now != w.val)
         return r ? r : -EAGAIN;
+    if (cmd == FUTEX_WAIT && deadline != INT64_MAX && w.u->restart_when) {
+        deadline = w.u->restart_when; /* made again since no handler ran: to the same end */
+        w.u->restart_when = 0;
+        left = deadline - now_ns();
+        if (left < 0)
+            return -ETIMEDOUT;
+        limit = (struct timespec64){left / NSEC_PER_SEC, left % NSEC_PER_SEC};
+        g.r10 = (uint64_t)&limit;
+    }
     hook_enter();
-    if (!native_block_admitted(f, &r))
-        r = futexd_ready() ? wait_parked(&w, deadline) : native_block_in_hook(f);
+    if (!native_block_admitted(&g, true, &r))
+        r = futexd_ready() ? wait_parked(&w, deadline) : native_block_in_hook(&g);
     hook_exit();
+    if (r == -ERESTARTSYS && deadline != INT64_MAX)
+        r = -ERESTARTNOHAND; /* a wait with a time limit is ended by a handler; signal(7) */
+    if (r == -ERESTARTNOHAND && cmd == FUTEX_WAIT)
+        w.u->restart_when = deadline;
     return r;
 }

@@ -214,7 +214,7 @@ static long native(struct kcall *k, bool *done)
     if (r == WOULD_BLOCK)
         *done = false;
     else
-        *done = r != 0 || native_block_admitted(&g, &r);
+        *done = r != 0 || native_block_admitted(&g, true, &r);
     return r;
 }
 
@@ -674,6 +674,7 @@ static long native_aio(struct kcall *k, struct frame *g)
 
 long emul_io_getevents(struct frame *f)
 {
+    struct uthread *u = uthread_self();
     struct timespec64 t;
     struct aiocall c = {.k = {.f = f, .try = try_aio, .native = native_aio, .key = key_of(KIND_AIO, f->rdi),
                               .deadline = INT64_MAX},
@@ -687,8 +688,15 @@ long emul_io_getevents(struct frame *f)
             return native_block(f);
         c.k.deadline = t.sec > INT64_MAX / NSEC_PER_SEC / 2 ? INT64_MAX - 1
                                                             : now_ns() + t.sec * NSEC_PER_SEC + t.nsec;
+        if (u->restart_when) { /* made again since no handler ran: to the same end */
+            c.k.deadline = u->restart_when;
+            u->restart_when = 0;
+        }
     }
-    return kwait(&c.k);
+    long r = kwait(&c.k);
+    if (r == -ERESTARTNOHAND && f->r8)
+        u->restart_when = c.k.deadline;
+    return r;
 }
 
 /* ---- io_uring_enter(2) ----
@@ -756,7 +764,7 @@ long emul_io_uring_enter(struct frame *f)
     hook_enter();
     if (!simple)
         r = native_block_in_hook(f);
-    else if (!native_block_admitted(f, &r)) {
+    else if (!native_block_admitted(f, false, &r)) {
         r = 0;
         if ((uint32_t)f->rsi) {
             struct frame g = *f;

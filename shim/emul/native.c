@@ -127,9 +127,9 @@ long native_block_in_hook(struct frame *f)
     return block_counted(f);
 }
 
-bool native_block_admitted(struct frame *f, long *result)
+bool native_block_admitted(struct frame *f, bool again, long *result)
 {
-    if (!block_admit())
+    if (!block_admit(again))
         return false;
     *result = block_counted(f);
     return true;

@@ -18,6 +18,7 @@ long thread_clone(unsigned long flags, void *stack_top, int *tid, int (*fn)(void
 bool runq_put_tail(struct proc *p, struct uthread *u); /* owner; false: full, half went global */
 struct uthread *runq_get(struct proc *p, bool *inherit); /* owner */
 uint32_t runq_steal(struct proc *p, struct proc *victim, bool next_too, struct uthread **out);
+struct uthread *runq_take(struct proc *v); /* any: the next of v's, as a thief; NULL: none */
 uint32_t runq_len(struct proc *p); /* any; approximate. The next slot counts */
 void gq_put(struct uthread *u);                                   /* any */
 void gq_put_list(struct uthread *head, struct uthread *tail, uint32_t n); /* any */

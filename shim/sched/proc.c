@@ -146,7 +146,7 @@ static struct worker *worker_new(void)
 {
     uint32_t i = load_relaxed(&sched.nworkers);
     do {
-        if (i >= sched.max_workers)
+        if (i >= load_relaxed(&sched.max_workers))
             return NULL;
     } while (!__atomic_compare_exchange_n(&sched.nworkers, &i, i + 1, 0, __ATOMIC_SEQ_CST,
                                           __ATOMIC_SEQ_CST));
@@ -237,6 +237,20 @@ static bool any_work(void)
     return false;
 }
 
+/* No worker is to be had. What waits in the queue of a proc without one goes to the global queue, where those that run the
+ * other procs find it: they need never run out of work of their own and come stealing. */
+static cold void share_stranded(void)
+{
+    for (uint32_t i = 0; i < sched.nprocs; i++) {
+        struct proc *v = &sched.procs[i];
+        struct uthread *u;
+        if (load_relaxed(&v->worker))
+            continue;
+        while ((u = runq_take(v)))
+            gq_put(u);
+    }
+}
+
 void sched_wake_one(void)
 {
     do {
@@ -249,6 +263,7 @@ void sched_wake_one(void)
             lock_take(&sched.lock);
             idle_push(p);
             lock_drop(&sched.lock);
+            share_stranded();
             if (!load_relaxed(&sched.need_worker)) {
                 store_relaxed(&sched.need_since, (int64_t)tsc_now());
                 xchg(&sched.need_worker, 1u);
@@ -386,6 +401,8 @@ void entersyscall_block(int nr)
 
 /* ---- workers in the kernel ----
  *
+ * (Sysmon sees to the rest: relieve.)
+ *
  * MAX_WORKERS bounds them. If all stood in calls that only another user thread of this process can end (a lock, a
  * message), nobody would be left to run that one. So those calls take at most block_budget workers, and the last
  * ones are for what can run. What ends by itself (files) is not asked, only counted, when sysmon took its proc.
@@ -396,28 +413,34 @@ static uint32_t workers_in_kernel(void)
     return load_relaxed(&sched.nblocked) + (stuck > 0 ? (uint32_t)stuck : 0);
 }
 
-bool block_admit(void)
+bool block_admit(bool again)
 {
     if (chaos(2))
         return false;
-    if (workers_in_kernel() >= sched.block_budget)
+    if (workers_in_kernel() >= sched.block_budget || load_relaxed(&sched.need_worker))
         return false;
+    if (load_relaxed(&sched.nworkers) >= load_relaxed(&sched.max_workers) && !load_relaxed(&sched.nworkers_idle) &&
+        sched_other_work())
+        return false; /* who would run that? */
     block_begin();
-    if (workers_in_kernel() <= sched.block_budget)
-        return true;
-    block_end(); /* another was faster */
-    return false;
+    if (workers_in_kernel() > sched.block_budget) { /* another was faster */
+        block_end();
+        return false;
+    }
+    if (again)
+        store_relaxed(&worker_self()->in_block, BLOCK_AGAIN);
+    return true;
 }
 
 void block_begin(void)
 {
     add_fetch(&sched.nblocked, 1u);
-    worker_self()->in_block = 1;
+    store_relaxed(&worker_self()->in_block, BLOCK_COUNTED);
 }
 
 void block_end(void)
 {
-    worker_self()->in_block = 0;
+    store_relaxed(&worker_self()->in_block, BLOCK_NOT);
     add_fetch(&sched.nblocked, (uint32_t)-1);
 }
 
@@ -727,7 +750,7 @@ int sched_init(void)
     sched.retake_tsc = ns_to_tsc(options.retake);
     sched.preempt_tsc = ns_to_tsc(options.preempt);
     sched.procs = sys_map(NULL, sizeof(struct proc) * nprocs, 3, 0);
-    sched.workers = sys_map(NULL, sizeof(struct worker) * sched.max_workers, 3, 0x4000);
+    sched.workers = sys_map(NULL, sizeof(struct worker) * (sched.max_workers + WORKERS_BEYOND), 3, 0x4000);
     if (!sched.procs || !sched.workers)
         return -12;
     procs_init();
@@ -757,7 +780,7 @@ void sched_reset(void)
     struct uthread *us = sched.uthreads;
     /* The old mappings (procs, workers, their stacks) are the parent's business in memory shared
      * copy-on-write; what is large and private is given back. */
-    sys_unmap(sched.workers, sizeof(struct worker) * sched.max_workers);
+    sys_unmap(sched.workers, sizeof(struct worker) * ((uint32_t)options.max_workers + 1 + WORKERS_BEYOND));
     sys_unmap(sched.procs, sizeof(struct proc) * sched.nprocs);
     worker_birth = (struct lock){0};
     memset(&sched, 0, sizeof sched);

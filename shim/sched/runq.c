@@ -58,6 +58,21 @@ struct uthread *runq_get(struct proc *p, bool *inherit)
     }
 }
 
+struct uthread *runq_take(struct proc *v)
+{
+    struct uthread *u = load_relaxed(&v->next);
+    if (u && cas(&v->next, u, (struct uthread *)NULL))
+        return u;
+    for (;;) {
+        uint32_t h = load_acquire(&v->head);
+        if (h == load_acquire(&v->tail)) /* pairs with the owner's release */
+            return NULL;
+        u = load_relaxed(&v->runq[h % RUNQ_SIZE]);
+        if (cas(&v->head, h, h + 1))
+            return u;
+    }
+}
+
 /* Steal half of the victim's queue into p's; *out is one to run at once. With next_too, the next
  * slot as well when nothing else is there. Returns how many were taken. */
 uint32_t runq_steal(struct proc *p, struct proc *victim, bool next_too, struct uthread **out)

@@ -158,6 +158,7 @@ struct proc {
 /* ---- worker ------------------------------------------------------------------------------- */
 
 enum { CLAIM_HELD, CLAIM_ASKED, CLAIM_LOST };
+enum { BLOCK_NOT, BLOCK_COUNTED, BLOCK_AGAIN /* ... and may be interrupted, to be made again */ };
 
 struct worker {
     /* line 0: entry.S and the hooks; owner only, but what is named atomic */
@@ -191,9 +192,10 @@ struct worker {
     uint32_t in_clock;     /* we are in the vDSO for ourselves (entry.S, signal.c) */
     int64_t cpu_last;      /* the kernel's CPU clock of this thread at the end of the last turn (cputime.c) */
     uint64_t cpu_last_tsc; /* when that was */
-    uint32_t in_block;     /* owner; read by sysmon once hook is 0: counted in sched.nblocked */
+    uint32_t in_block;     /* atomic; owner: BLOCK_*, counted in sched.nblocked */
     uint32_t stuck;        /* atomic: counted in sched.nstuck (proc_take) */
     int64_t stall_since, stall_cpu; /* sysmon's own: when it last looked whether the kernel runs it, and its CPU time then */
+    int64_t cpu_still;     /* sysmon's own */
 } cacheline;
 
 _Static_assert(offsetof(struct worker, cur) == WORKER_CUR, "entry.S");
@@ -232,16 +234,16 @@ struct sched {
     uint32_t npollwait;           /* atomic: user threads that only the poller can wake */
     int64_t last_poll;            /* tsc of the last poll */
     uint32_t nprocs;
-    uint32_t max_workers;         /* HANDOFF_MAX_WORKERS and the main thread's */
+    uint32_t max_workers;         /* atomic: HANDOFF_MAX_WORKERS and the main thread's; sysmon may raise it (relieve) */
     uint32_t block_budget;        /* of these, how many may stand in the kernel: block_admit */
     uint32_t sysmon_asleep;       /* atomic futex word */
     int64_t retake_tsc, preempt_tsc;
     struct proc *procs;           /* [nprocs] */
-    struct worker *workers;       /* [max_workers], the slots */
+    struct worker *workers;       /* [max_workers as it was + WORKERS_BEYOND], the slots */
     struct uthread *uthreads;     /* [UTHREADS_MAX] */
 };
 
-enum { UTHREADS_MAX = 1 << 18, PROCS_MAX = 1024 };
+enum { UTHREADS_MAX = 1 << 18, PROCS_MAX = 1024, WORKERS_BEYOND = 1024 };
 /* Virtual tids: above the kernel's PID_MAX_LIMIT (2^22), below FUTEX_TID_MASK's 2^30. */
 enum { TID_BASE = 1 << 22, TID_END = 1 << 30 };
 
@@ -320,9 +322,9 @@ void entersyscall_block(int nr);
 
 /* Workers that stand in the kernel are counted. block_admit: may one more? False when only the last ones
  * would be left, which are kept for user threads that can run: whoever would wake us may be one of them. The caller
- * then waits otherwise (emul/kwait.c). block_begin counts without asking, for calls that cannot be made otherwise. Before
+ * then waits otherwise (emul/kwait.c). `again`: the call may be interrupted by a poke, and made again. block_begin counts without asking, for calls that cannot be made otherwise. Before
  * entersyscall_block; block_end right after the call. Hook; block_end also without a proc. */
-bool block_admit(void);
+bool block_admit(bool again);
 void block_begin(void);
 void block_end(void);
 

@@ -137,6 +137,90 @@ static void schedtrace(int64_t now)
     report(LOG_ERROR, "%s]", line);
 }
 
+/* ---- work waits, and there is no worker for it ----
+ *
+ * All stand in the kernel or compute. Most such times pass by themselves, and then user threads queue, as MAX_WORKERS
+ * wants it. Not so if what would end the calls is among the work that waits:
+ *   - A worker in a wait that could be made otherwise (BLOCK_AGAIN; it was, when work was not yet waiting) is
+ *     interrupted. Its call is made again, as after a signal nobody sees, is not admitted now, and parks.
+ *   - There is none, and no user thread was put on a proc for a time: what holds the workers are calls that nobody can
+ *     undo (an ioctl, a FIFO's open, calls we do not see), or loops that wait for a variable. Natively the program would go
+ *     on; so the limit is raised by one. Not while a worker reads, writes or syncs files: that ends by itself.
+ */
+enum { RECLAIM_NS = 1000000, STILL_KERNEL_NS = 100000000, STILL_COMPUTES_NS = 1000000000, SAMPLE_NS = 4000000 };
+
+/* Calls that end without the doing of another thread. */
+static bool ends_itself(long nr)
+{
+    switch (nr) {
+    case __NR_read: case __NR_write: case __NR_pread64: case __NR_pwrite64: case __NR_preadv: case __NR_pwritev:
+    case __NR_preadv2: case __NR_pwritev2: case __NR_fsync: case __NR_fdatasync: case __NR_sync: case __NR_syncfs:
+    case __NR_sync_file_range: case __NR_fallocate: case __NR_ftruncate: case __NR_truncate: case __NR_stat:
+    case __NR_lstat: case __NR_newfstatat: case __NR_statx: case __NR_getdents64: case __NR_rename: case __NR_renameat2:
+    case __NR_unlink: case __NR_unlinkat: case __NR_msync: case __NR_readahead: case __NR_copy_file_range:
+    case __NR_munmap: case __NR_madvise: case __NR_mmap: case __NR_close:
+        return true;
+    }
+    return false;
+}
+
+static void relieve(int64_t now)
+{
+    static uint64_t seen;
+    static int64_t still_since, poked, sampled, raised;
+    static bool told;
+    uint64_t dispatches = 0;
+    bool computes = false, ends = false;
+    if (!load_relaxed(&sched.need_worker)) {
+        still_since = 0;
+        return;
+    }
+    for (uint32_t i = 0; i < sched.nprocs; i++)
+        dispatches += load_relaxed(&sched.procs[i].st->dispatches);
+    if (!still_since || dispatches != seen) {
+        still_since = now;
+        seen = dispatches;
+        sampled = 0;
+    }
+    bool sample = !sampled && now - still_since > SAMPLE_NS;
+    if (sample)
+        sampled = now;
+    uint32_t n = load_relaxed(&sched.nworkers);
+    for (uint32_t i = 0; i < n; i++) {
+        struct worker *w = &sched.workers[i];
+        uint32_t in_block = load_relaxed(&w->in_block), sysno1 = load_relaxed(&w->sysno1);
+        if (in_block == BLOCK_AGAIN) {
+            if (now - still_since > RECLAIM_NS && now - poked > RECLAIM_NS) {
+                sys3(__NR_tgkill, stats->pid, w->ktid, POKE_SIGNAL);
+                COUNT_SHARED(reclaims);
+                poked = now;
+            }
+            return; /* one after the other, until they suffice */
+        }
+        if (sysno1 == 0 && sampled) { /* in the program's code, or in a call we do not see */
+            int64_t cpu = thread_cpu_ns(w->ktid);
+            if (sample)
+                w->cpu_still = cpu;
+            computes = computes || cpu - w->cpu_still > (now - sampled) / 8;
+        }
+        ends = ends || (sysno1 && in_block == BLOCK_NOT && ends_itself((long)sysno1 - 1));
+    }
+    int64_t patience = computes ? STILL_COMPUTES_NS : STILL_KERNEL_NS;
+    if (now - raised < NSEC_PER_SEC) /* that did not suffice */
+        patience /= 8;
+    if (ends || !sampled || now - sampled < SAMPLE_NS || now - still_since < patience ||
+        load_relaxed(&sched.max_workers) >= (uint32_t)options.max_workers + 1 + WORKERS_BEYOND)
+        return;
+    if (!told)
+        report(LOG_WARN, "all workers (HANDOFF_MAX_WORKERS=%d) stand in calls or loops that cannot be undone, while other "
+                         "threads wait: starting more", options.max_workers);
+    told = true;
+    raised = now;
+    COUNT_SHARED(worker_beyond);
+    add_fetch(&sched.max_workers, 1u);
+    sched_wake_one();
+}
+
 int sysmon_main(void *arg)
 {
     (void)arg;
@@ -173,8 +257,9 @@ int sysmon_main(void *arg)
         }
         if (work && load_relaxed(&sched.nidle_procs)) {
             sched_wake_one();
-            did = true;
+            did = !load_relaxed(&sched.need_worker);
         }
+        relieve(now);
         for (uint32_t i = 0; i < sched.nprocs; i++)
             did |= look_at(&sched.procs[i], tsc, work, &watch);
 

@@ -1,4 +1,5 @@
 /* Threads that compute for ever do not keep waiting ones from answering. */
+/* conform: also HANDOFF_MAX_WORKERS=1 HANDOFF_PROCS=1 */
 #include "../t.h"
 
 static _Atomic int stop;

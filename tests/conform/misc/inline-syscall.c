@@ -1,5 +1,6 @@
 /* A blocking system call made by an instruction nobody can have patched (in memory made executable
  * at run time) stalls nobody. */
+/* conform: also HANDOFF_MAX_WORKERS=4 */
 #include "../t.h"
 
 /* mov rax, rdi; mov rdi, rsi; mov rsi, rdx; mov rdx, rcx; syscall; ret */

@@ -1,4 +1,5 @@
 /* A thread that makes calls that never block, for ever, leaves room for others. */
+/* conform: also HANDOFF_MAX_WORKERS=1 HANDOFF_PROCS=1 */
 #include "../t.h"
 
 static _Atomic int stop, turns;

@@ -1,5 +1,7 @@
 /* FIFOs: many openers waiting on both sides of many of them, O_RDWR at once, data and the end
  * across several writers, poll before a writer came. */
+/* conform: also HANDOFF_MAX_WORKERS=4 */
+/* conform: also HANDOFF_MAX_WORKERS=1 */
 #include "../t.h"
 
 #define COUNT 30

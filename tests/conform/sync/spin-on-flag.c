@@ -1,4 +1,5 @@
 /* A thread that spins without any call on a flag that another thread must set stalls nobody. */
+/* conform: also HANDOFF_MAX_WORKERS=1 HANDOFF_PROCS=1 */
 #include "../t.h"
 
 static _Atomic int flag, spinning, answered;
