@@ -36,10 +36,10 @@ T_UNUSED static void gather(uint32_t *from, uint32_t *to, int count, int flag)
 T_UNUSED static void start_over_if_stray(uint32_t *first, int flag)
 {
     static uint32_t aside;
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 300; i++) {
         if (futex(first, FUTEX_REQUEUE | flag, 0, COUNT(INT_MAX), &aside, 0) > 0)
             execl("/proc/self/exe", "again", (char *)NULL);
-        sched_yield();
+        t_settle(); /* it may still be on its way there, on a busy machine */
     }
 }
 
