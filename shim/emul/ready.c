@@ -36,8 +36,8 @@ bool kernel_wait_enter(void)
 {
     if (load_relaxed(&in_kernel) >= kernel_wait_budget() || chaos(2))
         return false;
-    hook_enter();
-    bool others = sched_other_work();
+    hook_enter(); /* timers do not count: whoever takes the poller's role then sees to them for long */
+    bool others = work_waits(worker_self()->proc) || (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller));
     hook_exit();
     if (others)
         return false;
