@@ -286,9 +286,12 @@ static const char *parse(const struct option_info *info, const char *text, struc
         return parse_signal(info, text, field);
     case KIND_DEBUG:
         return parse_debug(text, field);
-    case KIND_STRING:
-        *(const char **)field = text;
+    case KIND_STRING: {
+        /* A copy: programs overwrite their environment, to show a title in ps. */
+        const char *copy = *text ? strdup(text) : "";
+        *(const char **)field = copy ? copy : text;
         return NULL;
+    }
     }
     __builtin_unreachable();
 }

@@ -304,3 +304,12 @@ Test(options, distance)
     cr_assert(eq(u32, options_distance("", "procs"), 5));
     cr_assert(eq(u32, options_distance("kitten", "sitting"), 3));
 }
+
+Test(options, text_outlives_the_environment)
+{
+    char entry[] = "HANDOFF_LOG_FILE=/tmp/log";
+
+    cr_assert(eq(int, PARSE(entry), 0));
+    memset(entry, 'x', sizeof entry - 1); /* as programs do that show a title in ps */
+    cr_assert(eq(str, (char *)options.log_file, "/tmp/log"));
+}
