@@ -111,6 +111,7 @@ extern int32_t futexd_tid;  /* atomic: its helper thread; 0: none */
 long foreign_dispatch(struct frame *f); /* entry.S: a futex call of a kernel thread that is not ours */
 
 int signal_activate(struct uthread *u, uint64_t mask); /* read actions, install ours, start sigd */
+void signal_mask_start(struct uthread *u, uint64_t mask); /* of a new user thread */
 void signal_recheck_self(void); /* have the next way out of a hook look for signals */
 /* In a fork child: actions, mask and alternate stack as the program has them. */
 void signal_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size);

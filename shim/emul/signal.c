@@ -397,9 +397,10 @@ static void post_process(const struct info *info);
 static cold void signalfd_mask_changed(uint64_t opened, bool wait)
 {
     struct info info;
-    sigd_review(wait);
+    /* Fetch first: a sigd that has looked anew may take what was pending, and post it after we have returned. */
     while (opened && kernel_take(opened, &info))
         post_process(&info);
+    sigd_review(wait);
 }
 
 /* A signal for the process. Any kernel thread, not in async context over shim code. */
@@ -563,6 +564,12 @@ static void set_mask(struct uthread *u, uint64_t mask, bool wait)
         signalfd_mask_changed(changed & ~mask, wait);
     recheck(u);
     retarget(u, mask & ~old);
+}
+
+void signal_mask_start(struct uthread *u, uint64_t mask)
+{
+    store_seq(&u->sigmask, mask);
+    recheck(u);
 }
 
 void signal_recheck_self(void)

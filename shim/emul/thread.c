@@ -80,7 +80,7 @@ static long thread_create(struct frame *f, const struct clone_args64 *a)
     u->rsp = (uint64_t)at;
     u->fsbase = a->flags & CLONE_SETTLS ? a->tls : self->fsbase;
     u->vec = VEC_NEW;
-    u->sigmask = self->sigmask;
+    signal_mask_start(u, self->sigmask);
     u->ctid = a->flags & CLONE_CHILD_CLEARTID ? (uint32_t *)a->child_tid : NULL;
     memcpy(u->pub->name, self->pub->name, sizeof u->pub->name);
     if (a->flags & CLONE_PARENT_SETTID)

@@ -49,17 +49,10 @@ struct uthread *uthread_alloc(void)
         lock_drop(&uthreads_lock);
         return NULL;
     }
-    u->tid = make_tid(u->index, u->gen++);
-    u->next = NULL;
-    u->all_prev = NULL;
-    u->all_next = uthreads_all;
-    if (uthreads_all)
-        uthreads_all->all_prev = u;
-    uthreads_all = u;
-    store_relaxed(&sched.nlive, sched.nlive + 1);
-    store_relaxed(&stats->uthreads_live, sched.nlive);
     lock_drop(&uthreads_lock);
 
+    /* All before it is listed: from then on signals are chosen for it. */
+    u->next = NULL;
     u->attn = 0;
     u->worker = NULL;
     u->ready_tsc = 0;
@@ -70,6 +63,7 @@ struct uthread *uthread_alloc(void)
     u->altstack.sp = u->altstack.size = 0;
     u->altstack.flags = 2; /* SS_DISABLE */
     u->pi_held = NULL;
+    u->sigmask = ~0ull; /* nothing is for it before its mask is known (signal_mask_start) */
     u->sigmask_restore = false;
     u->restart_when = 0;
     u->sig.mask = 0;
@@ -81,6 +75,17 @@ struct uthread *uthread_alloc(void)
     u->pub->ran = 0;
     memset(&u->cpu, 0, sizeof u->cpu);
     u->cpu.mark = u->cpu.usage_mark[0] = -1;
+
+    lock_take(&uthreads_lock);
+    u->tid = make_tid(u->index, u->gen++);
+    u->all_prev = NULL;
+    u->all_next = uthreads_all;
+    if (uthreads_all)
+        uthreads_all->all_prev = u;
+    uthreads_all = u;
+    store_relaxed(&sched.nlive, sched.nlive + 1);
+    store_relaxed(&stats->uthreads_live, sched.nlive);
+    lock_drop(&uthreads_lock);
     store_relaxed(&u->pub->state, UTHREAD_RUNNABLE);
     store_relaxed(&u->pub->tid, u->tid);
     return u;
