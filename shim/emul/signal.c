@@ -48,7 +48,7 @@ struct kaction {
 
 struct info { /* siginfo_t */
     int32_t signo, err, code, pad;
-    int32_t pid, uid;
+    int32_t pid, uid; /* SI_TIMER: the timer's id, the overrun */
     uint64_t value;
     char rest[96];
 };
@@ -102,10 +102,20 @@ struct sigwaiter {
     int got;
 };
 static struct sigwaiter *waiters;       /* under sig_lock */
-enum { TIMER_OWNERS = 4096 };
-static struct {
-    int32_t id, tid;
-} timer_owners[TIMER_OWNERS]; /* SIGEV_THREAD_ID timers; under sig_lock */
+/* What is known of POSIX timers, by id; an id is not used again soon, so an entry is simply overwritten in time. */
+enum { TIMERS = 4096 };
+static struct timer_known {
+    int32_t id;
+    int32_t tid;     /* SIGEV_THREAD_ID: the user thread it signals; 0: the process */
+    int32_t overrun; /* of its signal that was delivered last */
+    bool delivered;  /* here, at least once: else the kernel knows the overrun */
+} timers_known[TIMERS]; /* under sig_lock */
+static struct timer_known *timer_known(int32_t id) /* NULL: not known */
+{
+    struct timer_known *t = &timers_known[(uint32_t)id % TIMERS];
+    return t->id == id ? t : NULL;
+}
+enum { SI_TIMER = -2 };
 
 void handler_restorer(void);
 extern char exit_check[], exit_rsp[], exit_ret[], exit_end[], pass_check[], pass_end[];
@@ -160,11 +170,24 @@ static struct sigqueued *queued_new(void)
     return q;
 }
 
+/* A timer's signal that is pending is one, however often it expires: the rest is overrun. The kernel's own count ended
+ * when sigd took the signal. */
+static bool timer_overruns(struct sigpending *p, const struct info *info)
+{
+    for (struct sigqueued *q = p->queue; q; q = q->next)
+        if (q->info.code == SI_TIMER && q->info.signo == info->signo && q->info.pid == info->pid) {
+            int64_t n = (int64_t)q->info.uid + 1 + info->uid;
+            q->info.uid = n > INT32_MAX ? INT32_MAX : (int32_t)n; /* DELAYTIMER_MAX */
+            return true;
+        }
+    return false;
+}
+
 /* Under sig_lock. A standard signal already pending is merged, as the kernel does. */
 static void enqueue(struct sigpending *p, const struct info *info)
 {
     int sig = info->signo;
-    if (sig < SIGRTMIN && (p->mask & SIG(sig)))
+    if ((p->mask & SIG(sig)) && ((info->code == SI_TIMER && timer_overruns(p, info)) || sig < SIGRTMIN))
         return;
     struct sigqueued *q = queued_new();
     p->mask |= SIG(sig);
@@ -176,6 +199,16 @@ static void enqueue(struct sigpending *p, const struct info *info)
     while (*at)
         at = &(*at)->next;
     *at = q;
+}
+
+/* Under sig_lock: for timer_getoverrun. */
+static void timer_delivered(const struct info *info)
+{
+    struct timer_known *t = timer_known(info->pid);
+    if (!t)
+        return;
+    t->overrun = info->uid;
+    t->delivered = true;
 }
 
 /* Under sig_lock: the next of `set`, synchronous first, then the lowest; 0 none. */
@@ -204,6 +237,8 @@ static int dequeue(struct sigpending *p, uint64_t set, struct info *info)
     }
     if (!more)
         p->mask &= ~SIG(sig);
+    if (info->code == SI_TIMER)
+        timer_delivered(info);
     return sig;
 }
 
@@ -291,6 +326,8 @@ static int waiter_take(int sig, const struct info *info, struct uthread **out)
             w->next = NULL;
             *w->info = *info;
             w->got = sig;
+            if (info->code == SI_TIMER)
+                timer_delivered(info);
             *out = w->u;
             return 1;
         }
@@ -301,7 +338,8 @@ static int waiter_take(int sig, const struct info *info, struct uthread **out)
 static int timer_owner(int32_t id)
 {
     lock_take(&sig_lock);
-    int tid = timer_owners[(uint32_t)id % TIMER_OWNERS].id == id ? timer_owners[(uint32_t)id % TIMER_OWNERS].tid : 0;
+    struct timer_known *t = timer_known(id);
+    int tid = t ? t->tid : 0;
     lock_drop(&sig_lock);
     return tid;
 }
@@ -450,6 +488,8 @@ static void post_thread_unlock(struct uthread *u, int sig, const struct info *in
             *at = w->next;
             *w->info = *info;
             w->got = sig;
+            if (info->code == SI_TIMER)
+                timer_delivered(info);
             waiter = u;
             break;
         }
@@ -1071,7 +1111,7 @@ static void from_kernel(const struct info *info)
     }
     if (info->signo == SIGCHLD)
         kwait_child(info->pid);
-    int tid = info->code == -2 /* SI_TIMER */ ? timer_owner(info->pid) : 0;
+    int tid = info->code == SI_TIMER ? timer_owner(info->pid) : 0;
     if (tid)
         post_tid(tid, info->signo, info);
     else
@@ -1477,8 +1517,8 @@ static uint64_t signalfds_open(void)
     return found & ~UNBLOCKABLE;
 }
 
-/* SIGEV_THREAD_ID names a user thread. The kernel is told to signal the process; sigd finds by the timer's id
- * whom it was for. Ids are not used again soon, so an entry is simply overwritten in time. */
+/* SIGEV_THREAD_ID names a user thread: the kernel is told to signal the process; sigd finds by the timer's id whom it
+ * was for. */
 long emul_timer_create(struct frame *f)
 {
     struct {
@@ -1486,20 +1526,32 @@ long emul_timer_create(struct frame *f)
         int32_t signo, notify, tid, pad;
         char rest[40];
     } ev;
-    int32_t id, tid;
-    if (!f->rsi || uaccess_copy(&ev, (void *)f->rsi, sizeof ev) || ev.notify != 4 || !ours(ev.tid))
-        return sys_intr(f);
-    tid = ev.tid;
-    ev.notify = 0; /* SIGEV_SIGNAL */
+    int32_t id, tid = 0;
     struct frame g = *f;
-    g.rsi = (uint64_t)&ev;
+    if (f->rsi && !uaccess_copy(&ev, (void *)f->rsi, sizeof ev) && ev.notify == 4 && ours(ev.tid)) {
+        tid = ev.tid;
+        ev.notify = 0; /* SIGEV_SIGNAL */
+        g.rsi = (uint64_t)&ev;
+    }
     long r = sys_intr(&g);
     if (r == 0 && !uaccess_copy(&id, (void *)f->rdx, sizeof id)) {
         lock_take(&sig_lock);
-        timer_owners[(uint32_t)id % TIMER_OWNERS].id = id;
-        timer_owners[(uint32_t)id % TIMER_OWNERS].tid = tid;
+        timers_known[(uint32_t)id % TIMERS] = (struct timer_known){.id = id, .tid = tid};
         lock_drop(&sig_lock);
     }
+    return r;
+}
+
+long emul_timer_getoverrun(struct frame *f)
+{
+    long r = sys_intr(f);
+    if (r < 0)
+        return r;
+    lock_take(&sig_lock);
+    struct timer_known *t = timer_known((int32_t)f->rdi);
+    if (t && t->delivered)
+        r = t->overrun;
+    lock_drop(&sig_lock);
     return r;
 }
 
@@ -1625,6 +1677,7 @@ int signal_activate(struct uthread *u, uint64_t mask)
     signalfd_mask = mask ? signalfds_open() : 0;
     review_asked = review_done = 0;
     memset(&setxid, 0, sizeof setxid);
+    memset(timers_known, 0, sizeof timers_known);
     sigd_tid = sysmon_tid = 0;
     worker_mask = ~(SYNC_SIGNALS | SIG(POKE_SIGNAL) | UNBLOCKABLE);
     for (int s = 1; s <= NSIG; s++)
