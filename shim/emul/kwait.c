@@ -27,7 +27,7 @@
 
 #include "../sched/internal.h"
 
-enum { WOULD_BLOCK = -4095, FAILS = 8, BUCKETS = 256 };
+enum { WOULD_BLOCK = -4095, FAILS = 8, BUCKETS = 256, GRID = 10000000 };
 
 struct kwaiter {
     struct kwaiter *next, *prev;
@@ -176,7 +176,7 @@ static void commit_unlock(struct uthread *u, void *arg)
 static int64_t delay_cap(void)
 {
     int64_t cap = (int64_t)load_relaxed(&parked) * 100000;
-    return cap < 20000000 ? 20000000 : cap > 500000000 ? 500000000 : cap;
+    return cap < 20000000 ? 20000000 : cap > 1000000000 ? 1000000000 : cap;
 }
 
 /* Until an event after the count `events`, or `until`. In hook state. */
@@ -248,6 +248,8 @@ static cold long wait_parked(struct kcall *k)
             break;
         int64_t spread = (int64_t)((uint64_t)w.u->tid * 2654435761u >> 8 & 255) * (delay >> 10); /* up to a quarter */
         int64_t until = now + delay + spread;
+        if (delay >= 2 * GRID) /* together, since it costs more to wake for a timer than to try */
+            until -= until % GRID;
         enum wake why = wait_turn(k, &w, events, until < k->deadline ? until : k->deadline);
         if (why == WAKE_SIGNAL) {
             r = k->timed_out > 0                ? k->timed_out
