@@ -394,6 +394,7 @@ static int activate_masked(uint64_t mask)
     sched_up.tick = second;
     store_seq(&sched_active, 1u);
     __asm__ volatile("wrgsbase %0" : : "r"(&sched.workers[0]) : "memory");
+    store_seq(&gs_doubtful, 0u);
     sched_start();
     int64_t end = clock_ns(1);
     stats->activated_ns = (uint64_t)end;

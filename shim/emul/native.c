@@ -6,13 +6,13 @@
 
 uint64_t frame_resume(const struct frame *f)
 {
-    uint64_t tail = *(const uint64_t *)((const char *)f + FRAME_TAIL);
-    return *(const uint64_t *)(tail + STUB_RESUME_OFFSET);
+    uint64_t stub = *(const uint64_t *)((const char *)f + FRAME_STUB);
+    return *(const uint64_t *)(stub + STUB_RESUME);
 }
 
 uint64_t frame_restart(const struct frame *f)
 {
-    return *(const uint64_t *)((const char *)f + FRAME_TAIL) - (STUB_TAIL - STUB_STEP);
+    return *(const uint64_t *)((const char *)f + FRAME_STUB) + STUB_ENTER;
 }
 
 bool call_restarts(long nr)

@@ -50,6 +50,7 @@ static long do_fork(struct frame *f)
 /* In the child of fork, on the stack of the thread that called it. */
 void process_in_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size)
 {
+    store_seq(&gs_doubtful, 1u);
     __asm__ volatile("wrgsbase %0" : : "r"(0ul));
     sched_active = 0;
     stack_reset();

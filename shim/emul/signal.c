@@ -118,7 +118,7 @@ static struct timer_known *timer_known(int32_t id) /* NULL: not known */
 enum { SI_TIMER = -2 };
 
 void handler_restorer(void);
-extern char exit_check[], exit_rsp[], exit_ret[], exit_end[], pass_check[], pass_end[];
+extern char exit_check[], exit_rsp[], exit_jump[], pass_check[], pass_jump[];
 extern char fast_look[], fast_syscall[], fast_check[], fast_jump[];
 extern char sys_intr_look[], sys_intr_syscall[], sys_intr_abort[], restorer_check[], restorer_end[];
 extern char uaccess_begin[], uaccess_end[], uaccess_fault[];
@@ -965,6 +965,19 @@ static void deliver_async(struct worker *w, struct ucontext *uc, int sig, const 
     recheck(u);
 }
 
+/* The PC is not in the shim's own text. A stub belongs to the program from where the call is done. */
+static bool settle_stub(struct mcontext *m)
+{
+    const struct intercept_site *s = intercept_find(m->rip);
+    if (!s)
+        return true;
+    if (m->rip < s->after)
+        return false; /* on the way in */
+    if (m->rip == s->after + s->after_len)
+        m->rip = s->window + s->window_len; /* the jmp back: as if it were done */
+    return true;
+}
+
 /* Where the PC stands in the few places where a poke would be lost, move it. True: now in program code. */
 static bool settle_pc(struct mcontext *m)
 {
@@ -983,37 +996,23 @@ static bool settle_pc(struct mcontext *m)
         m->rip = (uint64_t)fast_check;
         return false;
     }
-    if (pc == fast_jump) {
+    if (pc == fast_jump || pc == pass_jump || pc == exit_jump) {
         m->rip = m->rcx;
-        return true;
+        return settle_stub(m);
     }
-    if (pc >= pass_check && pc < pass_end) {
+    if (pc >= pass_check && pc < pass_jump) {
         m->rip = (uint64_t)pass_check;
         return false;
     }
-    if (pc >= exit_check && pc < exit_end) {
-        if (pc >= exit_ret)
-            m->rbp = m->rsp - FRAME_SIZE;
-        else if (pc >= exit_rsp)
+    if (pc >= exit_check && pc < exit_jump) {
+        if (pc >= exit_rsp)
             m->rbp = m->rsp;
         m->rip = (uint64_t)exit_check;
         return false;
     }
     if (in_shim(m->rip))
         return false;
-    const struct intercept_site *s = intercept_find(m->rip);
-    if (!s)
-        return true;
-    if (m->rip == s->tail) { /* all but rsp is the program's again */
-        m->rsp += STUB_FRAME_BYTES;
-        m->rip = s->after;
-    }
-    if (m->rip >= s->after) {
-        if (s->after_len == 0)
-            m->rip = s->resume;
-        return true;
-    }
-    return false; /* on the way in */
+    return settle_stub(m);
 }
 
 static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
@@ -1076,6 +1075,7 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
         return;
     }
     if (!w || w->native) { /* a foreign thread, or a vfork child */
+        store_seq(&gs_doubtful, 1u);
         ((void (*)(int, struct info *, struct ucontext *))a.handler)(sig, info, uc);
         return;
     }
@@ -1096,8 +1096,10 @@ static void on_foreign(int sig, struct info *info, struct ucontext *uc)
         sys3(__NR_rt_sigqueueinfo, stats->pid, sig, P(info));
         return;
     }
-    if (a.handler > SIG_IGN)
+    if (a.handler > SIG_IGN) {
+        store_seq(&gs_doubtful, 1u);
         ((void (*)(int, struct info *, struct ucontext *))a.handler)(sig, info, uc);
+    }
 }
 
 /* ---- sigd ---- */

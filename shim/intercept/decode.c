@@ -242,6 +242,7 @@ static const uint16_t one_byte[256] = {
 };
 
 static const uint16_t escaped[256] = {
+    [0x01] = MODRM, /* rdtscp, which the vDSO uses, and system instructions */
     [0x05] = KNOWN | CLASS,  [0x0b] = KNOWN | CLASS,
     [0x10 ... 0x17] = MODRM, [0x1e] = MODRM | CLASS,
     [0x1f] = MODRM,          [0x28 ... 0x2f] = MODRM,

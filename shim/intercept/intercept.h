@@ -4,7 +4,7 @@
  *   site     a `syscall` instruction in the text of a loaded object
  *   window   the whole instructions at a site that a 5-byte jmp overwrites
  *   stub     the code the jmp leads to; see stub_layout.h
- *   entry    the one routine that all stubs call; the caller of this module
+ *   entry    the one routine that all stubs jump to; the caller of this module
  *            supplies it
  *   plan     what a scan has decided and prepared but not yet written
  *
@@ -48,12 +48,11 @@ struct intercept_object {
 /* Constant once the plan it belongs to is applied; lives as long as the process. */
 struct intercept_site {
     uintptr_t addr;     /* of the `syscall` */
-    uintptr_t resume;   /* where execution goes on after the call: in the text, or `after`
-                         * when instructions that followed the syscall are displaced */
+    uintptr_t resume;   /* where execution goes on after the call: behind the syscall, or `after`
+                         * where that is displaced, and perhaps instructions that followed it */
     uintptr_t stub;     /* start of the stub, its literals included */
     uintptr_t code;     /* where the jmp leads */
-    uintptr_t tail;     /* return address of the call */
-    uintptr_t after;    /* rsp is the program's from here on */
+    uintptr_t after;    /* the call is done from here on */
     uintptr_t stub_end; /* one past the stub's last byte */
     uintptr_t window;   /* first overwritten byte */
     const struct intercept_object *object;
@@ -61,7 +60,7 @@ struct intercept_site {
     uint8_t keeps_syscall; /* the instruction itself stayed in place */
     uint8_t window_len;    /* bytes overwritten */
     uint8_t before_len;    /* displaced bytes that stood before the syscall */
-    uint8_t after_len;     /* displaced bytes that stood after it */
+    uint8_t after_len;     /* displaced bytes that stood after it; none where it is kept */
     uint8_t original[INTERCEPT_WINDOW_MAX];
 };
 
@@ -101,7 +100,8 @@ struct intercept_plan;
  * caller looks at report->critical. *plan is NULL when there is no
  * new object; a plan without sites is to be applied too: it remembers its objects.
  * pre: none of the objects can be unloaded before apply.
- * Errors: -ENOSYS no libZydis, and there is code that only it can decode; -ENOMEM no memory, or none within 2 GiB of an object. */
+ * Errors: -ENOSYS no libZydis, and there is code that only it can decode; -ENOMEM no memory, or
+ * none within 2 GiB of an object. */
 int intercept_scan(const struct intercept_config *config, struct intercept_plan **plan,
                    struct intercept_report *report);
 

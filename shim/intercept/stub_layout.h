@@ -1,27 +1,20 @@
 /* The shape of a stub. Plain #defines only: C and .S both include this.
  *
- * A stub is one cache line (two when instructions that stood after the
- * `syscall` are displaced), 64-byte aligned:
+ * A stub is one cache line (two where many instructions that stood after the `syscall` are displaced), 64-byte aligned:
  *
  *      +0   resume     8 bytes   where the program goes on once the call is done
  *      +8   site_end   8 bytes   address after the `syscall` instruction
  *     +16   displaced instructions that stood before the `syscall`, ending at +34
- *     +34   lea  -128(%rsp), %rsp         step over the red zone
- *     +39   push site_end(%rip)           what an unwinder takes for the caller
- *     +45   call *entry(%rip)             literal at the start of the stub block
- *     +51   tail:  lea 136(%rsp), %rsp    drop site_end, step back
- *     +59   after: displaced instructions that stood after the `syscall`
- *           jmp  back
+ *     +34   lea  stub(%rip), %r11         a register that every `syscall` destroys
+ *     +41   jmp  *entry(%rip)             literal at the start of the stub block
+ *     +47   after: displaced instructions that stood after the `syscall`
+ *           jmp  back                     resume leads here, or straight to site_end
  *
- * So the common entry, which finds `tail` at (%rsp) and site_end at 8(%rsp),
- * reads both literals at a constant distance from its return address:
+ * So the common entry finds both literals at r11, and everything else is the program's as it was before the `syscall`:
+ * all other registers but rcx, rsp, the stack, the arithmetic flags. The way out is a jmp to `resume`.
  *
- *     mov (%rsp), %rcx
- *     mov STUB_RESUME_OFFSET(%rcx), %rcx      # where to resume
- *
- * On entry every register is the program's (rax: the system call's number),
- * except rsp, which is STUB_FRAME_BYTES + 8 lower. The arithmetic flags are
- * the program's too. */
+ * There is no call in it, and no ret: the CPU predicts a ret by the calls it has seen, and one without the
+ * other makes every ret of the program up its stack go wrong. */
 #ifndef HANDOFF_STUB_LAYOUT_H
 #define HANDOFF_STUB_LAYOUT_H
 
@@ -31,18 +24,8 @@
 #define STUB_SITE_END   8
 #define STUB_BEFORE     16 /* room for displaced instructions, filled from the right */
 #define STUB_BEFORE_MAX 18
-#define STUB_STEP       34 /* lea -128(%rsp), %rsp */
-#define STUB_PUSH       39
-#define STUB_CALL       45
-#define STUB_TAIL       51
-#define STUB_AFTER      59
-
-/* Distances from the return address of the call. */
-#define STUB_RESUME_OFFSET   (STUB_RESUME - STUB_TAIL)   /* -51 */
-#define STUB_SITE_END_OFFSET (STUB_SITE_END - STUB_TAIL) /* -43 */
-
-#define STUB_RED_ZONE 128
-/* What the stub has put below the program's rsp, its return address not counted. */
-#define STUB_FRAME_BYTES (STUB_RED_ZONE + 8)
+#define STUB_ENTER      34 /* lea stub(%rip), %r11: with rax the number, the call again */
+#define STUB_JMP        41
+#define STUB_AFTER      47
 
 #endif

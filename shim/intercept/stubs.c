@@ -69,7 +69,7 @@ void vec_free(struct vec *vec)
 
 static unsigned slots_of(const struct intercept_site *site)
 {
-    return site->after_len ? 2 : 1;
+    return STUB_AFTER + site->after_len + 5 > STUB_ALIGN ? 2 : 1;
 }
 
 /* --- where ------------------------------------------------------------------------------ */
@@ -161,40 +161,32 @@ static bool put_displaced(uintptr_t at, uintptr_t from, size_t size)
 
 static bool stub_write(struct intercept_site *site, uintptr_t entry_literal)
 {
-    static const uint8_t step[] = {0x48, 0x8d, 0x64, 0x24, 0x80};
-    static const uint8_t push[] = {0xff, 0x35}, call[] = {0xff, 0x15};
-    static const uint8_t tail[] = {0x48, 0x8d, 0xa4, 0x24, 0x88, 0, 0, 0};
-    static const uint8_t jmp[] = {0xe9};
+    static const uint8_t lea[] = {0x4c, 0x8d, 0x1d}, jmp_entry[] = {0xff, 0x25}, jmp[] = {0xe9};
     const uintptr_t stub = site->stub, site_end = site->addr + 2;
     const uintptr_t window_end = site->window + site->window_len;
 
-    _Static_assert(STUB_BEFORE + STUB_BEFORE_MAX == STUB_STEP, "stub layout");
-    _Static_assert(STUB_STEP + sizeof(step) == STUB_PUSH, "stub layout");
-    _Static_assert(STUB_PUSH + sizeof(push) + 4 == STUB_CALL, "stub layout");
-    _Static_assert(STUB_CALL + sizeof(call) + 4 == STUB_TAIL, "stub layout");
-    _Static_assert(STUB_TAIL + sizeof(tail) == STUB_AFTER, "stub layout");
-    _Static_assert(STUB_AFTER + 5 == STUB_ALIGN, "a stub without `after` is one cache line");
-    _Static_assert(STUB_FRAME_BYTES == 136 && STUB_RED_ZONE == 128, "stub layout");
+    _Static_assert(STUB_BEFORE + STUB_BEFORE_MAX == STUB_ENTER, "stub layout");
+    _Static_assert(STUB_ENTER + sizeof(lea) + 4 == STUB_JMP, "stub layout");
+    _Static_assert(STUB_JMP + sizeof(jmp_entry) + 4 == STUB_AFTER, "stub layout");
+    _Static_assert(STUB_AFTER + 5 <= STUB_ALIGN, "a stub without `after` is one cache line");
 
-    site->code = stub + STUB_STEP - site->before_len;
-    site->tail = stub + STUB_TAIL;
+    site->code = stub + STUB_ENTER - site->before_len;
     site->after = stub + STUB_AFTER;
-    site->resume = site->after_len ? site->after : site_end;
+    /* Not into the window: site_end is an instruction's start only where the `syscall` stayed. */
+    site->resume = site->keeps_syscall ? site_end : site->after;
 
     put(stub + STUB_RESUME, &site->resume, 8);
     put(stub + STUB_SITE_END, &site_end, 8);
     memset((void *)(stub + STUB_BEFORE), 0xcc, STUB_BEFORE_MAX);
     if (!put_displaced(site->code, site->window, site->before_len))
         return false;
-    put(stub + STUB_STEP, step, sizeof(step));
-    put_rel32(put(stub + STUB_PUSH, push, sizeof(push)), stub + STUB_SITE_END);
-    put_rel32(put(stub + STUB_CALL, call, sizeof(call)), entry_literal);
-    put(site->tail, tail, sizeof(tail));
+    put_rel32(put(stub + STUB_ENTER, lea, sizeof(lea)), stub);
+    site->stub_end = put_rel32(put(stub + STUB_JMP, jmp_entry, sizeof(jmp_entry)), entry_literal);
+    if (site->keeps_syscall)
+        return true;
     if (!put_displaced(site->after, site_end, site->after_len))
         return false;
-    /* Not into the window, nor onto a `syscall` that stayed. */
-    const uintptr_t back = window_end > site_end ? window_end : site_end;
-    site->stub_end = put_rel32(put(site->after + site->after_len, jmp, 1), back);
+    site->stub_end = put_rel32(put(site->after + site->after_len, jmp, 1), window_end);
     return true;
 }
 

@@ -37,6 +37,7 @@
 
 struct sched sched;
 uint32_t sched_active;
+uint32_t gs_doubtful = 1;
 int32_t sysmon_tid;
 struct lock worker_birth;
 struct sched_upcalls sched_up;

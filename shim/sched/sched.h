@@ -249,6 +249,9 @@ enum { TID_BASE = 1 << 22, TID_END = 1 << 30 };
 
 extern struct sched sched;
 extern uint32_t sched_active; /* 1: this process is activated (entry.S reads it) */
+/* 0: every kernel thread that comes to a stub has a worker at its GS base, so that entry.S need not ask. 1 while the process
+ * is dormant, and for good once the program's code runs on a thread without one. */
+extern uint32_t gs_doubtful;
 
 /* ---- who am I ----------------------------------------------------------------------------- */
 

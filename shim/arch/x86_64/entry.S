@@ -1,15 +1,19 @@
 /* Where every stub arrives (intercept/stub_layout.h), and the ways back to the program.
  *
- * On arrival: rax = system call number, rdi rsi rdx r10 r8 r9 = arguments, rsp -> tail, site_end,
- * 128 bytes of red zone, the program's stack (frame.h). All registers are the program's.
- * On return: rax = result; rcx, r11 lost, as after a real `syscall`; all others kept.
+ * On arrival: rax = system call number, rdi rsi rdx r10 r8 r9 = arguments, r11 -> stub. All other registers, rsp among
+ * them, are the program's. On return: rax = result; rcx, r11 lost, as after a real `syscall`; all others kept.
  *
  * For an unwinder each function here is called from the *site*: its return address is site_end
  * and its CFA the program's rsp, so the stub between them does not exist.
  *
+ * No `ret` leads out of here, since no `call` led in: the way out is a jmp to what the stub says. In between there is no
+ * call and ret either around a `syscall` that is merely watched: on many CPUs the kernel leaves the return
+ * predictor empty, and each `ret` after it then costs.
+ *
  * Signals. A poke (emul/signal.c) that lands between the look at uthread.attn and the return to the
  * program would be missed; its handler rewinds to the look. That is right since nothing between
- * the labels changes memory: [exit_check, exit_end) and [pass_check, pass_end).
+ * the labels changes memory that a second run would spoil: [fast_check, fast_jump) and so on. At the final jmp
+ * the PC counts as where it leads, in rcx.
  */
 #include "frame.h"
 #include "../../intercept/stub_layout.h"
@@ -24,14 +28,46 @@
         .hidden fast_settle
         .hidden fd_recs
         .hidden sched_active
+        .hidden gs_doubtful
         .text
 
-/* The unwinder's view when rsp = program's rsp - 128 - 16 - extra. */
-.macro CFA_ENTRY extra
-        .cfi_def_cfa rsp, 144 + \extra
+#define SITE_BYTES 144 /* what PUSH_SITE takes: the red zone, site_end, the stub */
+
+/* The unwinder's view where nothing is on the stack: the return address lies in the stub, which r11 points to. */
+.macro CFA_ARRIVAL
+        .cfi_def_cfa rsp, 0
+        .cfi_escape 0x10, 16, 2, 0x7b, STUB_SITE_END /* rip: saved at (breg11 + STUB_SITE_END) */
 .endm
 
-/* Lay down struct frame below the entry's stack, all but its last fields. */
+/* And behind PUSH_SITE, with so much more on the stack; and with the frame there, at rbp. */
+.macro CFA_ENTRY extra
+        .cfi_def_cfa rsp, SITE_BYTES + \extra
+.endm
+.macro CFA_FRAME
+        .cfi_def_cfa rbp, SITE_BYTES + FRAME_SIZE
+.endm
+
+/* Step over the red zone; keep what unwinders and the way out need. */
+.macro PUSH_SITE
+        leaq    -128(%rsp), %rsp
+        .cfi_def_cfa_offset 128
+        pushq   STUB_SITE_END(%r11)
+        .cfi_def_cfa_offset 136
+        .cfi_offset rip, -136
+        pushq   %r11
+        .cfi_def_cfa_offset SITE_BYTES
+.endm
+
+/* The program's rsp again, and in rcx where it goes on. rsp -> stub, site_end, red zone. */
+.macro POP_SITE
+        movq    (%rsp), %rcx
+        movq    STUB_RESUME(%rcx), %rcx
+        leaq    SITE_BYTES(%rsp), %rsp
+        .cfi_def_cfa rsp, 0
+        .cfi_register rip, rcx
+.endm
+
+/* Lay down struct frame below that, all but its last fields. */
 .macro SAVE_FRAME
         leaq    -FRAME_SIZE(%rsp), %rsp
         CFA_ENTRY FRAME_SIZE
@@ -50,28 +86,49 @@
         movq    %rdi, FRAME_RDI(%rsp)
 .endm
 
+/* The argument registers back from the frame at rbp, which rsp then points to; rcx, r11 and rax excepted. */
+.macro LOAD_ARGUMENTS
+        movq    FRAME_R9(%rbp), %r9
+        movq    FRAME_R8(%rbp), %r8
+        movq    FRAME_R10(%rbp), %r10
+        movq    FRAME_RDX(%rbp), %rdx
+        movq    FRAME_RSI(%rbp), %rsi
+        movq    FRAME_RDI(%rbp), %rdi
+        movq    %rbp, %rsp
+.endm
+
+/* The program's rbp and rsp again, and in rcx where it goes on. rsp -> frame. */
+.macro POP_FRAME
+        movq    FRAME_RBP(%rsp), %rbp
+        .cfi_restore rbp
+        movq    FRAME_STUB(%rsp), %rcx
+        movq    STUB_RESUME(%rcx), %rcx
+        leaq    FRAME_SIZE + SITE_BYTES(%rsp), %rsp
+        .cfi_def_cfa rsp, 0
+        .cfi_register rip, rcx
+.endm
+
         .globl  handoff_entry
         .hidden handoff_entry
         .type   handoff_entry, @function
         .p2align 6
 handoff_entry:
         .cfi_startproc
-        .cfi_def_cfa rsp, 144
-        .cfi_offset rip, -136
-        cmpq    $SYSCALL_TABLE_SIZE, %rax
-        jae     .Lmaybe_pass                /* unsigned: negative numbers too */
-        leaq    syscall_table(%rip), %rcx
-        movq    (%rcx,%rax,8), %rcx         /* the handler; 0: pass */
-        rdgsbase %r11
-        testq   %r11, %r11
-        jz      .Lforeign
+        CFA_ARRIVAL
+        cmpl    $0, gs_doubtful(%rip)       /* rather than rdgsbase each time: that is slow on some CPUs */
+        jne     .Lwho
+.Lours:
         cmpl    $0, %gs:WORKER_NATIVE
         jne     .Lmaybe_child
+        PUSH_SITE
+        cmpq    $SYSCALL_TABLE_SIZE, %rax
+        jae     .Lpass                      /* unsigned: negative numbers too */
+        leaq    syscall_table(%rip), %rcx
+        movq    (%rcx,%rax,8), %rcx         /* the handler; 0: pass */
         testq   %rcx, %rcx
         jz      .Lpass
 
-        /* Calls that are the kernel's own business: no C, and no call and return around the `syscall`, since
-         * on many CPUs the kernel leaves the return predictor empty and each `ret` after it then costs. */
+        /* Calls that are the kernel's own business: no C. */
         leaq    native_sys(%rip), %r11
         cmpq    %r11, %rcx
         je      .Lfast
@@ -114,107 +171,87 @@ fast_check:                                 /* a poke in [fast_check, fast_jump)
         cmpl    $0, UTHREAD_ATTN(%rcx)
         jne     .Lfast_slow
         movl    $0, %gs:WORKER_SYSNO1
-        movq    (%rsp), %rcx
-        movq    STUB_RESUME_OFFSET(%rcx), %rcx
-        leaq    144(%rsp), %rsp
-        .cfi_def_cfa rsp, 0
+        .cfi_remember_state
+        POP_SITE
         .globl  fast_jump
         .hidden fast_jump
-fast_jump:                                  /* rcx is where the program goes on: program code already */
+fast_jump:                                  /* program code already */
         jmp     *%rcx
-        .globl  fast_end
-        .hidden fast_end
-fast_end:
-        .cfi_def_cfa rsp, 144
+        .cfi_restore_state
 .Lfast_not: /* a signal waits: the long way */
         movl    $0, %gs:WORKER_SYSNO1
         leaq    syscall_table(%rip), %rcx
         movq    (%rcx,%rax,8), %rcx
         jmp     .Lemul
 .Lfast_slow: /* as an emulated call after its system call: fast_settle(frame, result) */
+        .cfi_remember_state
         SAVE_FRAME
         movq    %rsp, %rbp
-        .cfi_def_cfa rbp, 144 + FRAME_SIZE
+        CFA_FRAME
         movq    %rsp, %rdi
         movq    %rax, %rsi
         andq    $-16, %rsp
         call    fast_settle
         jmp     exit_check
+        .cfi_restore_state
 
-.Lemul:
-        .cfi_def_cfa rsp, 144
-        .cfi_restore rbp
-        /* An emulated call: lay down struct frame. lea, not sub: keep it cheap and flags alone. */
+.Lemul: /* An emulated call: lay down struct frame. */
+        .cfi_remember_state
         incl    %gs:WORKER_EMULS
         SAVE_FRAME
         movq    %rax, FRAME_NR(%rsp)
         movq    %rsp, %rbp                  /* rbp -> frame until the exit */
-        .cfi_def_cfa rbp, 144 + FRAME_SIZE
+        CFA_FRAME
         movq    %rsp, %rdi
         andq    $-16, %rsp
         call    *%rcx
 
         .globl  exit_check
         .hidden exit_check
-exit_check:                                 /* rbp -> frame, rax = result */
+exit_check:                                 /* rbp -> frame, rax = result; a poke in [exit_check, exit_jump) comes back here */
         movq    %gs:WORKER_CUR, %rcx
         cmpl    $0, UTHREAD_ATTN(%rcx)
         jne     .Lslow
-        movq    FRAME_R9(%rbp), %r9
-        movq    FRAME_R8(%rbp), %r8
-        movq    FRAME_R10(%rbp), %r10
-        movq    FRAME_RDX(%rbp), %rdx
-        movq    FRAME_RSI(%rbp), %rsi
-        movq    FRAME_RDI(%rbp), %rdi
-        movq    %rbp, %rsp
+        LOAD_ARGUMENTS
         .globl  exit_rsp
         .hidden exit_rsp
 exit_rsp:                                   /* from here on rsp -> frame */
-        .cfi_def_cfa rsp, 144 + FRAME_SIZE
-        movq    FRAME_RBP(%rsp), %rbp
-        .cfi_restore rbp
-        leaq    FRAME_SIZE(%rsp), %rsp
-        .globl  exit_ret
-        .hidden exit_ret
-exit_ret:                                   /* here rsp -> frame + FRAME_SIZE */
-        .cfi_def_cfa rsp, 144
-        ret                                 /* to the stub's tail */
-        .globl  exit_end
-        .hidden exit_end
-exit_end:
+        CFA_ENTRY FRAME_SIZE
+        POP_FRAME
+        .globl  exit_jump
+        .hidden exit_jump
+exit_jump:                                  /* program code already */
+        jmp     *%rcx
+        .cfi_restore_state
 
 .Lslow: /* hook_exit_slow(frame, result): signals, yields. It returns the result to hand out, and
          * looks again; or leaves through frame_jump. */
-        .cfi_def_cfa rbp, 144 + FRAME_SIZE
-        .cfi_offset rbp, FRAME_RBP - FRAME_SIZE - 144
+        .cfi_remember_state
+        CFA_FRAME
+        .cfi_offset rbp, FRAME_RBP - FRAME_SIZE - SITE_BYTES
         movq    %rbp, %rsp
         andq    $-16, %rsp
         movq    %rbp, %rdi
         movq    %rax, %rsi
         call    hook_exit_slow
         jmp     exit_check
+        .cfi_restore_state
 
-.Lmaybe_pass:
-        .cfi_def_cfa rsp, 144
-        .cfi_restore rbp
-        xorl    %ecx, %ecx
-        rdgsbase %r11
-        testq   %r11, %r11
-        jz      .Lforeign
-        cmpl    $0, %gs:WORKER_NATIVE
-        jne     .Lmaybe_child
 .Lpass:
         syscall
         .globl  pass_check
         .hidden pass_check
-pass_check:
+pass_check:                                 /* a poke in [pass_check, pass_jump) comes back here */
         movq    %gs:WORKER_CUR, %rcx
         cmpl    $0, UTHREAD_ATTN(%rcx)
         jne     .Lpass_slow
-        ret
-        .globl  pass_end
-        .hidden pass_end
-pass_end:
+        .cfi_remember_state
+        POP_SITE
+        .globl  pass_jump
+        .hidden pass_jump
+pass_jump:                                  /* program code already */
+        jmp     *%rcx
+        .cfi_restore_state
 
 .Lpass_slow: /* as an emulated call whose handler has just returned */
         SAVE_FRAME
@@ -222,74 +259,69 @@ pass_end:
         movq    %rsp, %rbp
         jmp     .Lslow
 
-.Lmaybe_child: /* A vfork child may stand here, on its parent's worker: who are we? rcx = handler */
-        .cfi_def_cfa rsp, 144
+.Lwho: /* A thread without a worker may be about. */
+        CFA_ARRIVAL
         .cfi_restore rbp
+        rdgsbase %rcx
+        testq   %rcx, %rcx
+        jnz     .Lours
+        /* A kernel thread that is not ours, or a dormant process: only futexes concern us. */
+        cmpq    $202, %rax
+        jne     .Lraw
+        cmpl    $0, sched_active(%rip)
+        je      .Lraw
+        PUSH_SITE
+        SAVE_FRAME
+        movq    %rax, FRAME_NR(%rsp)
+        movq    %rsp, %rbp
+        CFA_FRAME
+        movq    %rsp, %rdi
+        andq    $-16, %rsp
+        call    foreign_dispatch
+        LOAD_ARGUMENTS
+        CFA_ENTRY FRAME_SIZE
+        POP_FRAME
+        jmp     *%rcx
+
+.Lmaybe_child: /* A vfork child may stand here, on its parent's worker: who are we? */
+        CFA_ARRIVAL
+        PUSH_SITE
         pushq   %rax
-        .cfi_adjust_cfa_offset 8
-        pushq   %rcx
         .cfi_adjust_cfa_offset 8
         movl    $186, %eax                  /* gettid */
         syscall
         cmpl    %eax, %gs:WORKER_KTID
-        popq    %rcx
-        .cfi_adjust_cfa_offset -8
         popq    %rax
         .cfi_adjust_cfa_offset -8
-        jne     .Lraw
         leaq    after_vfork(%rip), %rcx     /* the parent again: put things right, then the call */
-        jmp     .Lemul
+        je      .Lemul
+        movq    (%rsp), %r11
+        leaq    SITE_BYTES(%rsp), %rsp
+        CFA_ARRIVAL
 
 .Lraw: /* Natively, and by the site's own instruction where that is still in place: then a child of clone
-        * resumes where it should, and what a vfork child does to the stack harms nobody. */
-        .cfi_def_cfa rsp, 144
-        movq    (%rsp), %rcx
-        movq    STUB_RESUME_OFFSET(%rcx), %rcx
-        cmpq    8(%rsp), %rcx
+        * resumes where it should, and what a vfork child does to the stack harms nobody. r11 -> stub. */
+        movq    STUB_RESUME(%r11), %rcx
+        cmpq    STUB_SITE_END(%r11), %rcx
         jne     1f
-        leaq    144(%rsp), %rsp
         subq    $2, %rcx
         jmp     *%rcx
-1:      syscall
-        ret
+1:      PUSH_SITE
+        syscall
+        POP_SITE
+        jmp     *%rcx
 
 /* Where the stubs of the vDSO arrive: as handoff_entry, unless the shim itself is looking at the clock. */
         .globl  handoff_vdso_entry
         .hidden handoff_vdso_entry
 handoff_vdso_entry:
-        .cfi_def_cfa rsp, 144
-        rdgsbase %r11
-        testq   %r11, %r11
+        CFA_ARRIVAL
+        rdgsbase %rcx
+        testq   %rcx, %rcx
         jz      .Lraw
         cmpl    $0, %gs:WORKER_IN_CLOCK
         jne     .Lraw
         jmp     handoff_entry
-
-.Lforeign: /* A kernel thread that is not ours, or a dormant process: only futexes concern us. */
-        cmpq    $202, %rax
-        jne     .Lraw
-        cmpl    $0, sched_active(%rip)
-        je      .Lraw
-        SAVE_FRAME
-        movq    %rax, FRAME_NR(%rsp)
-        movq    %rsp, %rbp
-        .cfi_def_cfa rbp, 144 + FRAME_SIZE
-        movq    %rsp, %rdi
-        andq    $-16, %rsp
-        call    foreign_dispatch
-        movq    FRAME_R9(%rbp), %r9
-        movq    FRAME_R8(%rbp), %r8
-        movq    FRAME_R10(%rbp), %r10
-        movq    FRAME_RDX(%rbp), %rdx
-        movq    FRAME_RSI(%rbp), %rsi
-        movq    FRAME_RDI(%rbp), %rdi
-        movq    %rbp, %rsp
-        .cfi_def_cfa rsp, 144 + FRAME_SIZE
-        movq    FRAME_RBP(%rsp), %rbp
-        .cfi_restore rbp
-        leaq    FRAME_SIZE(%rsp), %rsp
-        .cfi_def_cfa rsp, 144
-        ret
         .cfi_endproc
         .size   handoff_entry, . - handoff_entry
 

@@ -4,7 +4,7 @@
  *   orig_rsp ->  (the program's stack)
  *                128 bytes of red zone, stepped over
  *                site_end      what an unwinder takes for the return address
- *                tail          where the stub goes on
+ *                stub          where the way out is (intercept/stub_layout.h)
  *                struct frame
  */
 #ifndef HANDOFF_FRAME_H
@@ -28,7 +28,7 @@
 #define FRAME_NR   120
 #define FRAME_SIZE 128
 /* Above the frame: */
-#define FRAME_TAIL     128
+#define FRAME_STUB     128
 #define FRAME_SITE_END 136
 #define FRAME_ABOVE    144 /* + 128 of red zone = the program's rsp */
 
