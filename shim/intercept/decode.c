@@ -242,23 +242,47 @@ static const uint16_t one_byte[256] = {
 };
 
 static const uint16_t escaped[256] = {
-    [0x01] = MODRM, /* rdtscp, which the vDSO uses, and system instructions */
-    [0x05] = KNOWN | CLASS,  [0x0b] = KNOWN | CLASS,
-    [0x10 ... 0x17] = MODRM, [0x1e] = MODRM | CLASS,
-    [0x1f] = MODRM,          [0x28 ... 0x2f] = MODRM,
-    [0x31] = KNOWN,          [0x40 ... 0x4f] = MODRM,
-    [0x50 ... 0x6f] = MODRM, [0x70 ... 0x73] = MODRM | IMM8,
-    [0x74 ... 0x76] = MODRM, [0x7e ... 0x7f] = MODRM,
-    [0x80 ... 0x8f] = REL32, [0x90 ... 0x9f] = MODRM,
-    [0xa2] = KNOWN,          [0xa3] = MODRM,
-    [0xa4] = MODRM | IMM8,   [0xa5] = MODRM,
-    [0xab] = MODRM,          [0xac] = MODRM | IMM8,
-    [0xad] = MODRM,          [0xae ... 0xb1] = MODRM,
-    [0xb3] = MODRM,          [0xb6 ... 0xb7] = MODRM,
-    [0xba] = MODRM | IMM8,   [0xbb ... 0xc1] = MODRM,
-    [0xc2] = MODRM | IMM8,   [0xc6] = MODRM | IMM8,
-    [0xc7] = MODRM,          [0xc8 ... 0xcf] = KNOWN,
-    [0xd1 ... 0xef] = MODRM, [0xf1 ... 0xfe] = MODRM,
+    [0x00 ... 0x03] = MODRM, /* rdtscp and lsl are in the vDSO */
+    [0x0d] = MODRM,
+    [0x18 ... 0x1d] = MODRM, /* prefetches, and what may become something one day */
+    [0x77] = KNOWN,
+    [0xb8] = MODRM,
+    [0xc3] = MODRM,
+    [0xc4 ... 0xc5] = MODRM | IMM8,
+    [0xd0] = MODRM,
+    [0xf0] = MODRM,
+    [0x05] = KNOWN | CLASS,
+    [0x0b] = KNOWN | CLASS,
+    [0x10 ... 0x17] = MODRM,
+    [0x1e] = MODRM | CLASS,
+    [0x1f] = MODRM,
+    [0x28 ... 0x2f] = MODRM,
+    [0x31] = KNOWN,
+    [0x40 ... 0x4f] = MODRM,
+    [0x50 ... 0x6f] = MODRM,
+    [0x70 ... 0x73] = MODRM | IMM8,
+    [0x74 ... 0x76] = MODRM,
+    [0x7e ... 0x7f] = MODRM,
+    [0x80 ... 0x8f] = REL32,
+    [0x90 ... 0x9f] = MODRM,
+    [0xa2] = KNOWN,
+    [0xa3] = MODRM,
+    [0xa4] = MODRM | IMM8,
+    [0xa5] = MODRM,
+    [0xab] = MODRM,
+    [0xac] = MODRM | IMM8,
+    [0xad] = MODRM,
+    [0xae ... 0xb1] = MODRM,
+    [0xb3] = MODRM,
+    [0xb6 ... 0xb7] = MODRM,
+    [0xba] = MODRM | IMM8,
+    [0xbb ... 0xc1] = MODRM,
+    [0xc2] = MODRM | IMM8,
+    [0xc6] = MODRM | IMM8,
+    [0xc7] = MODRM,
+    [0xc8 ... 0xcf] = KNOWN,
+    [0xd1 ... 0xef] = MODRM,
+    [0xf1 ... 0xfe] = MODRM,
 };
 
 #undef ALU
@@ -348,6 +372,10 @@ static bool decode_quick(const uint8_t *p, uintptr_t addr, struct insn *insn)
     if (*p == 0x0f) {
         insn->map = ZYDIS_OPCODE_MAP_0F;
         form = escaped[*++p];
+        if (*p == 0x38 || *p == 0x3a) { /* maps of their own, and regular */
+            insn->map = *p == 0x38 ? ZYDIS_OPCODE_MAP_0F38 : ZYDIS_OPCODE_MAP_0F3A;
+            form = *p++ == 0x38 ? MODRM : MODRM | IMM8;
+        }
     }
     insn->opcode = *p++;
     if (!(form & KNOWN) || (narrow && (form & (REL8 | REL32) & ~KNOWN)))
