@@ -64,8 +64,13 @@ void page_list_directories(struct page_directories *d)
     static const char *const everywhere[] = {"/dev/shm/handoff-*", "/tmp/handoff-*", "/run/user/*/handoff"};
     for (size_t k = 0; k < sizeof everywhere / sizeof everywhere[0]; k++)
         if (!glob(everywhere[k], 0, NULL, &g)) {
-            for (size_t i = 0; i < g.gl_pathc; i++)
-                add_directory(d, g.gl_pathv[i]);
+            for (size_t i = 0; i < g.gl_pathc; i++) {
+                const char *uid = strrchr(g.gl_pathv[i], '-');
+
+                /* handoff-UID; others give their files such names too */
+                if (!uid || (uid[1] && uid[1 + strspn(uid + 1, "0123456789")] == 0))
+                    add_directory(d, g.gl_pathv[i]);
+            }
             globfree(&g);
         }
 }

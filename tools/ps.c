@@ -12,7 +12,8 @@
 
 struct listing {
     json_t *json; /* NULL: text */
-    bool verbose; /* name each page that is removed */
+    bool verbose; /* name each page that is removed or cannot be read */
+    unsigned unreadable;
     int status;
 };
 
@@ -68,7 +69,9 @@ static void look_at(struct listing *l, int directory, const char *path, const ch
             clean_stale(l, directory, path, name, "left by a process that has ended");
             return;
         }
-        complain("%s", why);
+        if (l->verbose)
+            complain("%s", why);
+        l->unreadable++;
         l->status = STATUS_NO;
         return;
     }
@@ -136,6 +139,8 @@ static int main_ps(int argc, char **argv)
     page_list_directories(&directories);
     for (unsigned i = 0; i < directories.count; i++)
         list_directory(&l, directories.path[i]);
+    if (l.unreadable && !l.verbose)
+        complain("%u more, whose statistics cannot be read (another version? -v tells)", l.unreadable);
     if (l.json) {
         json_dumpf(l.json, stdout, JSON_INDENT(1));
         putchar('\n');
