@@ -21,6 +21,7 @@
 #include "emul/fd.h"
 #include "intercept/intercept.h"
 #include "options.h"
+#include "sched/cpus.h"
 #include "sched/internal.h"
 #include "stats/stats.h"
 
@@ -66,107 +67,8 @@ static bool patched;
 static bool tried;
 static char why_not[256];
 static int procs_asked;
+static uint32_t procs_most; /* that there may ever be in use */
 static struct lock activation_lock;
-
-/* ---- what this process may use ---- */
-
-static int cpus_allowed(void)
-{
-    unsigned long set[128] = {0};
-    long n = sys3(__NR_sched_getaffinity, 0, sizeof set, P(set));
-    int count = 0;
-    for (long i = 0; i < n / 8; i++)
-        count += __builtin_popcountl(set[i]);
-    return count > 0 ? count : 1;
-}
-
-static bool read_small(const char *path, char *buf, size_t size)
-{
-    long fd = sys4(__NR_openat, -100, P(path), 02000000, 0);
-    if (fd < 0)
-        return false;
-    long n = sys3(__NR_read, fd, P(buf), (long)size - 1);
-    sys1(__NR_close, fd);
-    buf[n > 0 ? n : 0] = 0;
-    return n > 0;
-}
-
-/* CPUs of the tightest quota over the cgroup and all its ancestors (v2 cpu.max, v1 cpu.cfs_*); 0: none. */
-static int quota_of(const char *root, char *rel, bool v2)
-{
-    int best = 0;
-    for (;;) {
-        char path[640], a[64], b[64];
-        long long quota = -1, period = 0;
-        if (v2) {
-            snprintf(path, sizeof path, "%s%s/cpu.max", root, rel);
-            if (read_small(path, a, sizeof a) && a[0] != 'm')
-                sscanf(a, "%lld %lld", &quota, &period);
-        } else {
-            snprintf(path, sizeof path, "%s%s/cpu.cfs_quota_us", root, rel);
-            if (read_small(path, a, sizeof a))
-                quota = atoll(a);
-            snprintf(path, sizeof path, "%s%s/cpu.cfs_period_us", root, rel);
-            if (quota > 0 && read_small(path, b, sizeof b))
-                period = atoll(b);
-        }
-        if (quota > 0 && period > 0) {
-            int n = (int)((quota + period - 1) / period);
-            if (n < 1)
-                n = 1;
-            if (!best || n < best)
-                best = n;
-        }
-        char *slash = strrchr(rel, '/');
-        if (!slash || !rel[0])
-            return best;
-        *slash = 0;
-    }
-}
-
-/* Is `name` one of the words of a list up to `end`, separated by commas? */
-static bool listed(const char *list, const char *end, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *p = list; p < end; p += strcspn(p, ",:") + 1)
-        if (strcspn(p, ",:") == n && !memcmp(p, name, n))
-            return true;
-    return false;
-}
-
-static int cpu_quota(void)
-{
-    char text[2048];
-    int best = 0;
-    if (!read_small("/proc/self/cgroup", text, sizeof text))
-        return 0;
-    for (char *line = text, *next; line && *line; line = next) {
-        next = strchr(line, '\n');
-        if (next)
-            *next++ = 0;
-        char *ctl = strchr(line, ':'), *path = ctl ? strchr(ctl + 1, ':') : NULL;
-        if (!path)
-            continue;
-        const char *end = path++;
-        ctl++;
-        char rel[512];
-        snprintf(rel, sizeof rel, "%s", strcmp(path, "/") ? path : ""); /* the root once, not twice */
-        int n = 0;
-        if (ctl == end)
-            n = quota_of("/sys/fs/cgroup", rel, true);
-        else if (listed(ctl, end, "cpu"))
-            n = quota_of("/sys/fs/cgroup/cpu", rel, false);
-        if (n && (!best || n < best))
-            best = n;
-    }
-    return best;
-}
-
-static int auto_procs(void)
-{
-    int n = cpus_allowed(), q = cpu_quota();
-    return q && q < n ? q : n;
-}
 
 /* ---- activation ---- */
 
@@ -307,10 +209,16 @@ static void patch_vdso(void)
     }
 }
 
+/* Sysmon, once a second: no libc. */
 static void second(void)
 {
+    static uint32_t count;
     stats_fold();
     stack_trim();
+    if (!procs_asked && ++count % 4 == 0) {
+        uint32_t n = cpus_usable();
+        procs_resize(n < procs_most ? n : procs_most);
+    }
 }
 
 /* 0, or -1 with why_not. */
@@ -339,7 +247,11 @@ static int activate_masked(uint64_t mask)
 
     clock_begin();
     why_not[0] = 0;
-    options.procs = procs_asked ? procs_asked : auto_procs();
+    uint32_t cpus = cpus_usable(), possible = cpus_possible();
+    options.procs = procs_asked ? procs_asked : (int)(cpus < PROCS_MAX ? cpus : PROCS_MAX);
+    procs_most = procs_asked || possible < (uint32_t)options.procs ? (uint32_t)options.procs
+                 : possible < PROCS_MAX                             ? possible
+                                                                    : PROCS_MAX;
     if (!look()) {
         refuse("%s", "", 0);
         return -1;
@@ -354,11 +266,11 @@ static int activate_masked(uint64_t mask)
         }
     }
     int64_t scanned = clock_ns(1), built;
-    if ((r = stats_init((uint32_t)options.procs, (uint32_t)options.max_workers + 1 + WORKERS_BEYOND, UTHREADS_MAX)) < 0)
+    if ((r = stats_init(procs_most, (uint32_t)options.max_workers + 1 + WORKERS_BEYOND, UTHREADS_MAX)) < 0)
         step = "statistics";
     if (!r)
         clock_init();
-    if (!r && (r = sched_init()) < 0)
+    if (!r && (r = sched_init(procs_most)) < 0)
         step = "scheduler";
     if (!r) {
         futex_init();

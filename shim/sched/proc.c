@@ -90,9 +90,42 @@ void proc_acquire(struct worker *w, struct proc *p)
     }
 }
 
-/* Under sched.lock. */
+/* ---- how many ----
+ *
+ * The CPUs that we may use change (affinity, quota), and the procs in use with them: procs_resize. All under sched.lock:
+ *   - More are wanted: procs that are out of use, or were never in it, become idle ones.
+ *   - Fewer are wanted: idle ones go out of use at once; of the busy ones as many as are left to go are counted in
+ *     `surplus`, and whoever gives a proc back next (idle_push) takes it out of use instead. A worker that has one looks
+ *     at surplus before each user thread (shed), and sysmon takes those whose workers stay away long (look_at).
+ * So nidle_procs is 0 while surplus is not, and the procs in use are nprocs + surplus.
+ * What waits in the queue of a proc that goes out of use is moved to the global queue (after the lock is dropped, as a thief would:
+ * the proc may be in use again by then). Its timers stay: everybody's looks go over all procs that ever were in use.
+ */
+
+/* Under sched.lock; p is held by nobody, and in no list. */
+static void out_of_use(struct proc *p)
+{
+    p->unused = true;
+    p->worker = NULL;
+    store_relaxed(&p->st->worker, -1);
+    store_relaxed(&p->st->state, PROC_DEAD);
+}
+
+static cold void drain(struct proc *p)
+{
+    struct uthread *u;
+    while ((u = runq_take(p)))
+        gq_put(u);
+}
+
+/* Under sched.lock. After it, the caller drains p if it is now out of use. */
 static void idle_push(struct proc *p)
 {
+    if (unlikely(sched.surplus)) {
+        store_relaxed(&sched.surplus, sched.surplus - 1);
+        out_of_use(p);
+        return;
+    }
     p->worker = NULL;
     store_relaxed(&p->st->worker, -1);
     store_relaxed(&p->st->state, PROC_IDLE);
@@ -232,7 +265,7 @@ static bool any_work(void)
 {
     if (load_relaxed(&sched.gq_len))
         return true;
-    for (uint32_t i = 0; i < sched.nprocs; i++)
+    for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++)
         if (runq_len(&sched.procs[i]))
             return true;
     return false;
@@ -242,14 +275,9 @@ static bool any_work(void)
  * other procs find it: they need never run out of work of their own and come stealing. */
 static cold void share_stranded(void)
 {
-    for (uint32_t i = 0; i < sched.nprocs; i++) {
-        struct proc *v = &sched.procs[i];
-        struct uthread *u;
-        if (load_relaxed(&v->worker))
-            continue;
-        while ((u = runq_take(v)))
-            gq_put(u);
-    }
+    for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++)
+        if (!load_relaxed(&sched.procs[i].worker))
+            drain(&sched.procs[i]);
 }
 
 void sched_wake_one(void)
@@ -264,7 +292,7 @@ void sched_wake_one(void)
             lock_take(&sched.lock);
             idle_push(p);
             lock_drop(&sched.lock);
-            share_stranded();
+            share_stranded(); /* out of use or not */
             if (!load_relaxed(&sched.need_worker)) {
                 store_relaxed(&sched.need_since, (int64_t)tsc_now());
                 xchg(&sched.need_worker, 1u);
@@ -298,11 +326,14 @@ void proc_give(struct proc *p)
 {
     bool poll = load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller);
     bool timers = load_relaxed(&p->timer_min) != INT64_MAX && !load_relaxed(&sched.poller);
-    if ((work_waits(p) || poll || timers) && worker_for(p, false))
+    if (!load_relaxed(&sched.surplus) && (work_waits(p) || poll || timers) && worker_for(p, false))
         return;
     lock_take(&sched.lock);
     idle_push(p);
+    bool unused = p->unused;
     lock_drop(&sched.lock);
+    if (unlikely(unused))
+        drain(p);
     fence_full(); /* idle before the last look: pairs with the submitter's barrier, and the poller's leaving */
     if (work_waits(p) || ((load_relaxed(&sched.npollwait) || load_relaxed(&p->timer_min) != INT64_MAX) &&
                           !load_relaxed(&sched.poller)))
@@ -398,6 +429,80 @@ void entersyscall_block(int nr)
     p->worker = NULL;
     proc_give(p);
     store_release(&w->hook, 0u);
+}
+
+/* p, all zero. */
+static void proc_init(struct proc *p, uint32_t i)
+{
+    p->st = stats_proc(i);
+    p->st->worker = -1;
+    p->index = i;
+    p->rand = i * 2654435761u + 88172645u;
+    p->timer_min = INT64_MAX;
+    p->events = stats_ring(i);
+    p->unused = true;
+}
+
+void procs_resize(uint32_t n)
+{
+    if (n == load_relaxed(&sched.nprocs) || n < 1 || n > sched.nprocs_most)
+        return;
+    report(LOG_INFO, "%u procs in use, %u before", n, sched.nprocs);
+    lock_take(&sched.lock);
+    uint32_t in_use = sched.nprocs + sched.surplus, last = 0;
+    store_relaxed(&sched.nprocs, n);
+    while (in_use > n && sched.idle_procs) {
+        out_of_use(idle_pop());
+        in_use--;
+    }
+    store_relaxed(&sched.surplus, in_use > n ? in_use - n : 0);
+    for (uint32_t i = 0; in_use < n && i < sched.nprocs_most; i++) {
+        struct proc *p = &sched.procs[i];
+        if (!p->st)
+            proc_init(p, i);
+        if (!p->unused)
+            continue;
+        p->unused = false;
+        idle_push(p);
+        in_use++;
+        if (i >= sched.nprocs_seen)
+            store_release(&sched.nprocs_seen, i + 1); /* pairs with the acquire in the loops over all */
+    }
+    for (uint32_t i = 0; i < sched.nprocs_seen; i++)
+        if (!sched.procs[i].unused)
+            last = i;
+    lock_drop(&sched.lock);
+    store_relaxed(&stats->nprocs, last + 1);
+    for (uint32_t i = 0; i < sched.nprocs_seen; i++)
+        if (load_relaxed(&sched.procs[i].unused))
+            drain(&sched.procs[i]);
+    sched_wake_one();
+}
+
+/* Too many procs: w gives up its own. True: it has none now. On g0. */
+static cold bool shed(struct worker *w)
+{
+    struct proc *p = w->proc;
+    lock_take(&sched.lock);
+    if (!sched.surplus) {
+        lock_drop(&sched.lock);
+        return false;
+    }
+    w->proc = NULL;
+    store_relaxed(&w->pub->proc, -1);
+    store_relaxed(&w->claim, CLAIM_LOST);
+    event(p, EV_SLEEP, 0);
+    idle_push(p);
+    lock_drop(&sched.lock);
+    drain(p);
+    if (w->spinning) {
+        w->spinning = 0;
+        add_fetch(&sched.nspinning, (uint32_t)-1);
+    } else
+        fence_full(); /* the queue before the look at idle procs */
+    sched_wake_one();
+    cover_timers(load_relaxed(&p->timer_min));
+    return true;
 }
 
 /* ---- workers in the kernel ----
@@ -506,8 +611,9 @@ static struct uthread *steal(struct worker *w, struct proc *p, int64_t *due)
     do {
         uint32_t off = proc_random(p);
         now = tsc_now();
-        for (uint32_t i = 0; i < sched.nprocs; i++) {
-            struct proc *v = &sched.procs[(off + i) % sched.nprocs];
+        uint32_t all = load_acquire(&sched.nprocs_seen);
+        for (uint32_t i = 0; i < all; i++) {
+            struct proc *v = &sched.procs[(off + i) % all];
             struct uthread *u;
             if (v == p)
                 continue;
@@ -634,6 +740,19 @@ static struct uthread *worker_idle(struct worker *w)
     return NULL;
 }
 
+/* Nobody holds the procs that are out of use, but user threads whose timers are there still wait. */
+static cold void timers_unused(struct proc *mine, int64_t *due)
+{
+    for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++) {
+        struct proc *p = &sched.procs[i];
+        if (!load_relaxed(&p->unused) || load_relaxed(&p->timer_min) == INT64_MAX)
+            continue;
+        if (*due == INT64_MIN)
+            *due = now_ns();
+        mine->st->timers_fired += timers_run(p, *due);
+    }
+}
+
 static struct uthread *find_runnable(struct worker *w, bool *inherit)
 {
     struct proc *p = w->proc;
@@ -644,6 +763,8 @@ static struct uthread *find_runnable(struct worker *w, bool *inherit)
         due = now_ns();
         p->st->timers_fired += timers_run(p, due);
     }
+    if (unlikely(load_relaxed(&sched.nprocs_seen) > load_relaxed(&sched.nprocs)))
+        timers_unused(p, &due);
     if (unlikely(p->tick % 61 == 0)) {
         if (load_relaxed(&sched.gq_len) && (u = gq_get(p, 1)))
             return u;
@@ -688,7 +809,7 @@ _Noreturn void schedule(void)
     struct uthread *u = NULL;
     bool inherit = false;
     for (;;) {
-        if (!w->proc)
+        if (!w->proc || (unlikely(load_relaxed(&sched.surplus)) && shed(w)))
             u = worker_idle(w);
         else
             u = find_runnable(w, &inherit);
@@ -727,34 +848,23 @@ _Noreturn void schedule(void)
 
 /* ---- start ---- */
 
-static void procs_init(void)
-{
-    for (uint32_t i = 0; i < sched.nprocs; i++) {
-        struct proc *p = &sched.procs[i];
-        memset(p, 0, sizeof *p);
-        p->st = stats_proc(i);
-        p->st->worker = -1;
-        p->index = i;
-        p->rand = i * 2654435761u + 88172645u;
-        p->timer_min = INT64_MAX;
-        p->events = stats_ring(i);
-        p->seen_since = 0;
-    }
-}
-
-int sched_init(void)
+int sched_init(uint32_t most)
 {
     uint32_t nprocs = (uint32_t)options.procs;
-    sched.nprocs = nprocs;
+    sched.nprocs = sched.nprocs_seen = nprocs;
+    sched.nprocs_most = most;
     sched.max_workers = (uint32_t)options.max_workers + 1;
     sched.block_budget = sched.max_workers - (sched.max_workers < 16 ? 1 : sched.max_workers / 8);
     sched.retake_tsc = ns_to_tsc(options.retake);
     sched.preempt_tsc = ns_to_tsc(options.preempt);
-    sched.procs = sys_map(NULL, sizeof(struct proc) * nprocs, 3, 0);
+    sched.procs = sys_map(NULL, sizeof(struct proc) * most, 3, 0x4000);
     sched.workers = sys_map(NULL, sizeof(struct worker) * (sched.max_workers + WORKERS_BEYOND), 3, 0x4000);
     if (!sched.procs || !sched.workers)
         return -12;
-    procs_init();
+    for (uint32_t i = 0; i < nprocs; i++) {
+        proc_init(&sched.procs[i], i);
+        sched.procs[i].unused = false;
+    }
     chaos_on = options.debug.chaos >= 0;
     chaos_state = (uint64_t)options.debug.chaos;
     struct worker *w = worker_new();
@@ -782,7 +892,7 @@ void sched_reset(void)
     /* The old mappings (procs, workers, their stacks) are the parent's business in memory shared
      * copy-on-write; what is large and private is given back. */
     sys_unmap(sched.workers, sizeof(struct worker) * ((uint32_t)options.max_workers + 1 + WORKERS_BEYOND));
-    sys_unmap(sched.procs, sizeof(struct proc) * sched.nprocs);
+    sys_unmap(sched.procs, sizeof(struct proc) * sched.nprocs_most);
     worker_birth = (struct lock){0};
     memset(&sched, 0, sizeof sched);
     sched.uthreads = us;

@@ -130,6 +130,7 @@ struct proc {
     uint32_t tick;        /* dispatches */
     struct worker *worker;
     struct proc *idle_next; /* under sched.lock */
+    bool unused;            /* under sched.lock: out of use, in no list, held by nobody */
     uint32_t rand;
     uint32_t event_at;
     uint64_t slice_start; /* tsc; the next slot inherits it */
@@ -233,12 +234,15 @@ struct sched {
     uint32_t poller;              /* atomic: 1 while some worker is in the blocking poll */
     uint32_t npollwait;           /* atomic: user threads that only the poller can wake */
     int64_t last_poll;            /* tsc of the last poll */
-    uint32_t nprocs;
+    uint32_t nprocs;              /* atomic, changed under lock: procs wanted in use */
+    uint32_t surplus;             /* atomic, changed under lock: busy procs beyond these, to go out of use */
+    uint32_t nprocs_seen;         /* atomic, grows: procs ever in use are procs[0 .. nprocs_seen) */
+    uint32_t nprocs_most;         /* length of procs */
     uint32_t max_workers;         /* atomic: HANDOFF_MAX_WORKERS and the main thread's; sysmon may raise it (relieve) */
     uint32_t block_budget;        /* of these, how many may stand in the kernel: block_admit */
     uint32_t sysmon_asleep;       /* atomic futex word */
     int64_t retake_tsc, preempt_tsc;
-    struct proc *procs;           /* [nprocs] */
+    struct proc *procs;           /* [nprocs_most] */
     struct worker *workers;       /* [max_workers as it was + WORKERS_BEYOND], the slots */
     struct uthread *uthreads;     /* [UTHREADS_MAX] */
 };
@@ -401,7 +405,10 @@ void cputime_usage_self(int64_t out[8]);
 
 /* ---- workers, procs, sysmon ------------------------------------------------------------------ */
 
-int sched_init(void);   /* build procs, worker 0 around the calling thread; 0 or -errno */
+/* Build procs, options.procs in use and `most` ever, and worker 0 around the calling thread; 0 or -errno. */
+int sched_init(uint32_t most);
+/* Have n procs in use, 1 to sched.nprocs_most (proc.c, "How many"). Sysmon only. */
+void procs_resize(uint32_t n);
 int sched_start(void);  /* sysmon */
 extern int32_t sysmon_tid;
 extern struct lock worker_birth; /* held while a worker is cloned */

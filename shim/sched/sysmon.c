@@ -63,7 +63,7 @@ static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch)
         return false;
     }
     int64_t in_state = tsc - p->seen_since;
-    work = work || work_waits(p) || chaos(64);
+    work = work || work_waits(p) || load_relaxed(&sched.surplus) || chaos(64);
     if (in_sys) {
         if (in_state < sched.retake_tsc || !work)
             return false;
@@ -132,7 +132,7 @@ static void schedtrace(int64_t now)
                       "needspinning=%u idlethreads=%u runqueue=%u [",
                       (now - start) / 1000000, sched.nprocs, sched.nidle_procs, sched.nworkers,
                       sched.nspinning, sched.need_worker, sched.nworkers_idle, sched.gq_len);
-    for (uint32_t i = 0; i < sched.nprocs && n < sizeof line - 16; i++)
+    for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen) && n < sizeof line - 16; i++)
         n += format(line + n, sizeof line - n, i ? " %u" : "%u", runq_len(&sched.procs[i]));
     report(LOG_ERROR, "%s]", line);
 }
@@ -175,7 +175,7 @@ static void relieve(int64_t now)
         still_since = 0;
         return;
     }
-    for (uint32_t i = 0; i < sched.nprocs; i++)
+    for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++)
         dispatches += load_relaxed(&sched.procs[i].st->dispatches);
     if (!still_since || dispatches != seen) {
         still_since = now;
@@ -245,11 +245,11 @@ int sysmon_main(void *arg)
         }
         bool quiet = load_relaxed(&sched.nidle_procs) == sched.nprocs;
         bool work = load_relaxed(&sched.gq_len) || unwatched(now);
-        for (uint32_t i = 0; i < sched.nprocs; i++)
+        for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++)
             work = work || runq_len(&sched.procs[i]);
         if (unwatched(now)) {
             /* Timers or descriptors that nobody looks at: all procs are busy, or in the kernel. */
-            for (uint32_t i = 0; i < sched.nprocs; i++)
+            for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++)
                 timers_run(&sched.procs[i], now);
             if (load_relaxed(&sched.npollwait))
                 poll_for_all();
@@ -260,7 +260,9 @@ int sysmon_main(void *arg)
             did = !load_relaxed(&sched.need_worker);
         }
         relieve(now);
-        for (uint32_t i = 0; i < sched.nprocs; i++)
+        if (chaos(16))
+            procs_resize(1 + (uint32_t)(tsc >> 4) % sched.nprocs_most);
+        for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++)
             did |= look_at(&sched.procs[i], tsc, work, &watch);
 
         if (quiet && !work) {

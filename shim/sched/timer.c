@@ -141,7 +141,7 @@ uint32_t timers_run(struct proc *p, int64_t now)
 int64_t timers_min(void)
 {
     int64_t min = INT64_MAX;
-    for (uint32_t i = 0; i < sched.nprocs; i++) {
+    for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++) {
         int64_t m = load_relaxed(&sched.procs[i].timer_min);
         if (m < min)
             min = m;

@@ -227,7 +227,7 @@ void stats_dump(void)
                states[u->pub->state % 6], waits[u->pub->wait % 11], u->pub->object, u->attn,
                tsc_to_ns((int64_t)(now - u->pub->since)) / 1000, u->waitw, u->sigmask);
     }
-    for (uint32_t i = 0; i < sched.nprocs; i++) {
+    for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++) {
         struct proc *p = &sched.procs[i];
         report(LOG_ERROR, "dump: proc %u worker %d runq %u next %d timers %u min in %ldus", i,
                p->worker ? (int)p->worker->index : -1, runq_len(p), p->next ? p->next->tid : 0, p->ntimers,

@@ -17,7 +17,7 @@ static void sched_setup(uint32_t nprocs, uint32_t nthreads)
     options_parse(none, NULL); /* the defaults */
     options.stats = false;
     cr_assert_eq(stats_init(nprocs, 1, nthreads), 0);
-    sched.nprocs = nprocs;
+    sched.nprocs = sched.nprocs_seen = sched.nprocs_most = nprocs;
     sched.procs = aligned_alloc(64, nprocs * sizeof *sched.procs);
     threads = aligned_alloc(64, nthreads * sizeof *threads);
     cr_assert(sched.procs && threads);
