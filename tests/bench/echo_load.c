@@ -1,11 +1,12 @@
 /*
- * echo_load PORT CONNECTIONS SECONDS [SERVER_PID] [http] - a closed loop over many connections, one
- * thread, epoll.
+ * echo_load PORT CONNECTIONS SECONDS [SERVER_PID] [http [PATH] | raw REQUEST SIZE] - a closed loop
+ * over many connections, one thread, epoll.
  *
- * Every connection sends 64 bytes (or an HTTP request), waits for the whole answer, and sends
- * again. After a warm-up of a fifth of the time, prints requests per second, p50, p99 and the
- * longest (microseconds) and, with SERVER_PID, the server's CPU time per request (microseconds,
- * from /proc/PID/stat: all its threads).
+ * Every connection sends 64 bytes (or an HTTP request, or REQUEST), waits for the whole answer
+ * (that of REQUEST has SIZE bytes), and sends again. SERVER_PID 0: none. After a warm-up of a fifth
+ * of the time, prints requests per second, p50, p99 and the longest (microseconds) and, with
+ * SERVER_PID, the server's CPU time per request (microseconds, from /proc/PID/stat: all its
+ * threads).
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -32,13 +33,14 @@ struct connection {
     uint32_t have; /* bytes of the answer so far */
     uint32_t want; /* its length, once known; 0 before */
     int64_t sent;
-    char head[256];
+    char head[1024];
 };
 
 static uint64_t histogram[BUCKETS]; /* steps of 2 % from 1 us up */
-static char request[256];
+static char request[1024];
 static size_t request_size;
 static int http;
+static uint32_t answer_size = ECHO_SIZE;
 
 static int64_t now(void)
 {
@@ -101,7 +103,7 @@ static double cpu_of(int pid)
 static void ask(struct connection *c)
 {
     c->have = 0;
-    c->want = http ? 0 : ECHO_SIZE;
+    c->want = http ? 0 : answer_size;
     c->sent = now();
     if (send(c->fd, request, request_size, MSG_NOSIGNAL) != (ssize_t)request_size)
         fail("send");
@@ -136,16 +138,21 @@ static int take(struct connection *c)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: echo_load PORT CONNECTIONS SECONDS [SERVER_PID] [http]\n");
+        fprintf(stderr, "usage: echo_load PORT CONNECTIONS SECONDS [SERVER_PID] "
+                        "[http [PATH] | raw REQUEST SIZE]\n");
         return 2;
     }
     int port = atoi(argv[1]), count = atoi(argv[2]), server = argc > 4 ? atoi(argv[4]) : 0, on = 1;
     double seconds = atof(argv[3]);
-    http = argc > 5;
-    if (http)
+    http = argc > 5 && strcmp(argv[5], "raw") != 0;
+    if (http) {
         request_size =
-            (size_t)snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    else
+            (size_t)snprintf(request, sizeof request, "GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                             argc > 6 ? argv[6] : "");
+    } else if (argc > 7) {
+        request_size = (size_t)snprintf(request, sizeof request, "%s", argv[6]);
+        answer_size = (uint32_t)atoi(argv[7]);
+    } else
         memset(request, 'x', request_size = ECHO_SIZE);
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
