@@ -87,6 +87,10 @@ bool cputime_clock(int id, struct uthread **u);
 bool cputime_is_thread_clock(int id);
 long cputime_nanosleep(struct frame *f);
 
+/* ---- what is of one kernel thread (wire.c) ---- */
+bool wire_prctl(int op); /* does it set such a thing? */
+int wire_clock(int id);  /* for a timer: a thread's clock as the kernel has it; wires the thread. Not in a hook */
+
 /* ---- parts ---- */
 int uthreads_init(uint64_t xsave_stride);
 void emul_worker_init(struct worker *w); /* on a new worker: signal stack, mask */

@@ -138,7 +138,7 @@ static long on_kernel_thread(struct frame *f, uint64_t *arg, const struct proc_p
     char path[PATH_SHOWN + 32];
     struct worker *w = p->u == uthread_self() ? worker_self() : load_relaxed(&p->u->worker);
     struct frame g = *f;
-    format(path, sizeof path, "/proc/self/task/%d%s", w ? w->ktid : stats->pid, p->rest);
+    format(path, sizeof path, "/proc/self/task/%d%s", w && w->ktid ? w->ktid : stats->pid, p->rest);
     *(uint64_t *)((char *)&g + ((char *)arg - (char *)f)) = (uint64_t)path;
     return native_sys(&g);
 }

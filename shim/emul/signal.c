@@ -420,12 +420,20 @@ static bool for_kernel(int sig)
     return unlikely(load_relaxed(&signalfd_mask) & SIG(sig)) && !is_wanted(sig);
 }
 
-/* Have sigd look anew; with `wait`, until it has, and has posted what it took before. No lock held then.
- * The signal is one that the kernel merges: it cannot be refused for want of room, as a real-time one could. */
+/* What wakes sigd. The signal is one that the kernel merges: it cannot be refused for want of room, as a real-time one could; and one
+ * that sigd always takes: a signalfd never shows it (signalfd_mask). */
+enum { SIGD_WAKE = SIGSYS };
+
+static void sigd_births(void)
+{
+    sys3(__NR_tgkill, stats->pid, sigd_tid, SIGD_WAKE);
+}
+
+/* Have sigd look anew; with `wait`, until it has, and has posted what it took before. No lock held then. */
 static void sigd_review(bool wait)
 {
     uint32_t mine = add_fetch(&review_asked, 1u), done;
-    sys3(__NR_tgkill, stats->pid, sigd_tid, SIGURG);
+    sys3(__NR_tgkill, stats->pid, sigd_tid, SIGD_WAKE);
     while (wait && (int32_t)((done = load_acquire(&review_done)) - mine) < 0)
         sys6(__NR_futex, P(&review_done), 128, done, 0, 0, 0);
 }
@@ -1140,8 +1148,10 @@ static int sigd_main(void *arg)
         long r = sys4(__NR_rt_sigtimedwait, P(&set), P(&info), 0, 8);
         if (r <= 0)
             continue;
-        if (r == SIGURG && info.code == -6 && info.pid == stats->pid)
-            continue; /* sigd_review: the program's own tgkill never reach the kernel */
+        if (r == SIGD_WAKE && info.code == -6 && info.pid == stats->pid) {
+            wire_births(); /* sigd_review, sigd_births: the program's own tgkill never reach the kernel */
+            continue;
+        }
         from_kernel(&info);
     }
     return 0;
@@ -1463,6 +1473,7 @@ long emul_rt_sigqueueinfo(struct frame *f)
 static void signalfd_add(uint64_t set)
 {
     struct info info;
+    set &= ~SIG(SIGD_WAKE);
     uint64_t added = set & ~UNBLOCKABLE & ~fetch_or(&signalfd_mask, set & ~UNBLOCKABLE);
     if (!added)
         return;
@@ -1516,7 +1527,7 @@ static uint64_t signalfds_open(void)
                 }
         }
     sys1(__NR_close, d);
-    return found & ~UNBLOCKABLE;
+    return found & ~UNBLOCKABLE & ~SIG(SIGD_WAKE);
 }
 
 /* SIGEV_THREAD_ID names a user thread: the kernel is told to signal the process; sigd finds by the timer's id whom it
@@ -1529,6 +1540,9 @@ long emul_timer_create(struct frame *f)
         char rest[40];
     } ev;
     int32_t id, tid = 0;
+    struct frame own = *f;
+    own.rdi = (uint64_t)(int64_t)wire_clock((int)f->rdi);
+    f = &own;
     struct frame g = *f;
     if (f->rsi && !uaccess_copy(&ev, (void *)f->rsi, sizeof ev) && ev.notify == 4 && ours(ev.tid)) {
         tid = ev.tid;
@@ -1613,8 +1627,7 @@ long signal_all_workers(struct frame *f)
     bool repeated = setxid.made && setxid.call.nr == f->nr && setxid.call.rdi == f->rdi && setxid.call.rsi == f->rsi &&
                     setxid.call.rdx == f->rdx && f->nr != __NR_setgroups;
     long r = setxid_call(f);
-    bool id = f->nr == __NR_setfsuid || f->nr == __NR_setfsgid; /* these return the old id */
-    if ((r == 0 || id) && !repeated) {
+    if (r == 0 && !repeated) {
         lock_take(&worker_birth);
         uint32_t n = load_relaxed(&sched.nworkers), count = (sigd_tid > 0) + (sysmon_tid > 0) + (futexd_tid > 0);
         for (uint32_t i = 0; i < n; i++)
@@ -1697,13 +1710,14 @@ int signal_activate(struct uthread *u, uint64_t mask)
         u->altstack.size = ss.size;
         u->altstack.flags = ss.flags & SS_AUTODISARM;
     }
-    sys4(__NR_rt_sigprocmask, 2, P(&worker_mask), 0, 8);
     u->sigmask = mask;
-    emul_worker_init(&sched.workers[0]);
-    long r = helper_start(sigd_main, NULL, 64 * 1024);
+    long r = helper_start(sigd_main, NULL, 64 * 1024); /* everything is blocked still: SIGD_WAKE may come at once */
     if (r < 0)
         return (int)r;
     sigd_tid = (int32_t)r;
+    sys4(__NR_rt_sigprocmask, 2, P(&worker_mask), 0, 8);
+    emul_worker_init(&sched.workers[0]);
+    sched_up.births = sigd_births;
     return 0;
 }
 

@@ -22,6 +22,7 @@ struct {
 } vec_init_area __attribute__((aligned(64)));
 
 void uthread_start(void);
+enum { TIMER_SLACK = 50000 }; /* the kernel's default, ns */
 
 struct clone_args64 {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
@@ -52,10 +53,17 @@ static long thread_create(struct frame *f, const struct clone_args64 *a)
     uint64_t top = a->stack;
     if (!top)
         return -EINVAL;
+    struct worker *home = NULL;
+    if (unlikely(self->wired || chaos(16))) { /* it inherits what its creator was wired for */
+        bool inherit = self->wired && wire_self() == 0;
+        home = wire_worker(inherit);
+    }
     hook_enter();
     u = uthread_alloc();
     if (!u) {
         hook_exit();
+        if (home)
+            wire_drop(home);
         return -EAGAIN;
     }
     /* Its stack, from above: the registers, and a context that leads to uthread_start, where rsp must be 8 mod 16. */
@@ -75,8 +83,14 @@ static long thread_create(struct frame *f, const struct clone_args64 *a)
     if (uaccess_copy(at, &start, sizeof start)) {
         uthread_free(u);
         hook_exit();
+        if (home)
+            wire_drop(home);
         return -EFAULT;
     }
+    u->timer_slack = self->timer_slack;
+    u->tainted = self->tainted;
+    if (home)
+        wire_new(u, home);
     u->rsp = (uint64_t)at;
     u->fsbase = a->flags & CLONE_SETTLS ? a->tls : self->fsbase;
     u->vec = VEC_NEW;
@@ -245,8 +259,13 @@ long emul_prctl(struct frame *f)
         return uaccess_copy((void *)f->rsi, u->pub->name, 16);
     case 40: /* PR_GET_TID_ADDRESS */
         return uaccess_copy((void *)f->rsi, &u->ctid, 8);
+    case 29: /* PR_SET_TIMERSLACK: what workers wait with is ours to choose */
+        u->timer_slack = (int64_t)f->rsi > 0 ? f->rsi : 0;
+        return 0;
+    case 30: /* PR_GET_TIMERSLACK */
+        return u->timer_slack ? (long)u->timer_slack : TIMER_SLACK;
     }
-    return sys_intr(f);
+    return wire_prctl((int)f->rdi) ? emul_wired(f) : sys_intr(f);
 }
 
 long emul_arch_prctl(struct frame *f)
@@ -263,58 +282,6 @@ long emul_arch_prctl(struct frame *f)
     }
     }
     return sys_intr(f);
-}
-
-/* Calls that name a thread. What is a property of a kernel thread cannot yet be given to a user thread
- * (docs/compatibility.md): reading answers for the process, writing for a virtual tid succeeds without effect
- * where it is a hint (affinity, priority). */
-static long for_tid(struct frame *f, uint64_t *arg)
-{
-    int tid = (int)*arg;
-    bool mine = tid >= TID_BASE;
-    bool set = f->nr == __NR_sched_setaffinity || f->nr == __NR_sched_setscheduler ||
-               f->nr == __NR_sched_setparam || f->nr == __NR_sched_setattr || f->nr == __NR_setpriority;
-    if (mine) {
-        lock_take(&uthreads_lock);
-        bool lives = uthread_by_tid(tid) != NULL;
-        lock_drop(&uthreads_lock);
-        if (!lives)
-            return -ESRCH;
-    }
-    if (!mine && tid != 0 && tid != stats->pid)
-        return sys_intr(f);
-    struct frame g = *f;
-    uint64_t *garg = (uint64_t *)((char *)&g + ((char *)arg - (char *)f));
-    if (!set) {
-        *garg = (uint64_t)stats->pid;
-        return sys_intr(&g);
-    }
-    /* Check the request on a thread that does not matter to the program's others: validity is the
-     * kernel's to judge. */
-    *garg = 0;
-    long old_affinity[128];
-    long n = sys3(__NR_sched_getaffinity, 0, sizeof old_affinity, P(old_affinity));
-    if (f->nr == __NR_sched_setaffinity) {
-        long r = sys_intr(&g);
-        if (n > 0)
-            sys3(__NR_sched_setaffinity, 0, n, P(old_affinity));
-        return r;
-    }
-    return 0;
-}
-
-long emul_tid_arg0(struct frame *f)
-{
-    return for_tid(f, &f->rdi);
-}
-
-long emul_tid_arg1(struct frame *f)
-{
-    if ((int)f->rdi != 0 /* PRIO_PROCESS */)
-        return sys_intr(f);
-    if (f->nr == __NR_setpriority && ((int)f->rsi == 0 || (int)f->rsi == stats->pid))
-        return sys_intr(f);
-    return for_tid(f, &f->rsi);
 }
 
 /* ---- activation ---- */

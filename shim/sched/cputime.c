@@ -26,6 +26,8 @@ static int64_t own_clock(void)
 static bool worker_clock(const struct worker *w, int64_t *ns)
 {
     int64_t ts[2];
+    if (!w->ktid)
+        return false;
     /* Of another thread: ~tid << 3 | CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED. */
     if (sys2(__NR_clock_gettime, (long)(int)((~(unsigned)w->ktid << 3) | 6), P(ts)) < 0)
         return false;

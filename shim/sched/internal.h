@@ -36,6 +36,14 @@ void proc_acquire(struct worker *w, struct proc *p);
 struct proc *proc_take(struct proc *p); /* sysmon: from a worker in program code or the kernel */
 void proc_give(struct proc *p);         /* to a worker if there is a use, else idle */
 bool work_waits(struct proc *p);
+bool worker_for(struct proc *p, bool spinning);
+void worker_none(struct proc *p, bool spinning); /* none to be had for p: idle, until one is free */
+struct worker *worker_spawn(struct proc *p, bool spinning, struct uthread *bound, bool is_bound);
+void proc_release(struct worker *w); /* w's proc to others, if it has one. g0 */
+void wire_hand_over(struct worker *w, struct uthread *u); /* g0: u is wired; w's proc goes to its home */
+struct uthread *wire_wait(struct worker *w);              /* g0, bound: until it is handed over; may end w */
+void wire_reset(void);
+void wire_ended(struct worker *w, struct worker *home);   /* g0: home's user thread has ended */
 extern const char *const event_names[];
 
 int sysmon_main(void *arg);

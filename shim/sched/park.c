@@ -166,6 +166,13 @@ void sched_yield_now(void)
     struct worker *w = worker_self();
     struct uthread *u = w->cur;
     struct proc *p = w->proc;
+    if (unlikely(u->wired)) {
+        wire_move();
+        w = worker_self();
+        p = w->proc;
+        if (!work_waits(p)) /* to give way only to look around would cost two switches of kernel threads */
+            return;
+    }
     if (runq_len(p) == 0 && load_relaxed(&sched.gq_len) == 0 &&
         load_relaxed(&p->timer_min) == INT64_MAX && !load_relaxed(&sched.npollwait))
         return;

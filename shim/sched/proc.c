@@ -158,7 +158,7 @@ static struct proc *idle_take(void)
 static void worker_run_g0(void *arg)
 {
     struct worker *w = arg;
-    if (w->given) {
+    if (w->given && !w->bound) { /* a bound one may have been handed one already; it takes it in wire_wait */
         struct proc *p = w->given;
         w->given = NULL;
         proc_acquire(w, p);
@@ -176,8 +176,36 @@ static int worker_main(void *arg)
 }
 
 /* A slot and a stack; NULL at the limit. */
+static struct worker *worker_again(void)
+{
+    struct worker *w;
+    lock_take(&sched.lock);
+    struct worker **at = &sched.ended_workers;
+    while ((w = *at) && load_acquire(&w->alive)) /* cleared by the kernel */
+        at = &w->idle_next;
+    if (w)
+        *at = w->idle_next;
+    lock_drop(&sched.lock);
+    if (!w)
+        return NULL;
+    w->hook = 1;
+    w->claim = CLAIM_LOST;
+    w->vec_inuse = ~0ull;
+    w->cur = w->wired = NULL;
+    w->bound = w->wake = w->sysno1 = w->setxid_due = 0;
+    w->quit = 0;
+    w->cpu_last = 0;
+    w->pub->proc = w->pub->sysno = -1;
+    w->pub->state = WORKER_SPIN;
+    __atomic_fetch_add(&stats->workers_live, 1, __ATOMIC_RELAXED);
+    return w;
+}
+
 static struct worker *worker_new(void)
 {
+    struct worker *again = load_relaxed(&sched.ended_workers) ? worker_again() : NULL;
+    if (again)
+        return again;
     uint32_t i = load_relaxed(&sched.nworkers);
     do {
         if (i >= load_relaxed(&sched.max_workers))
@@ -202,7 +230,7 @@ static struct worker *worker_new(void)
     w->pub->state = WORKER_SPIN;
     if (stats->workers_hwm < i + 1)
         store_relaxed(&stats->workers_hwm, i + 1);
-    store_relaxed(&stats->workers_live, i + 1);
+    __atomic_fetch_add(&stats->workers_live, 1, __ATOMIC_RELAXED);
     return w;
 }
 
@@ -218,30 +246,53 @@ long helper_start(int (*fn)(void *), void *arg, size_t stack)
     return thread_clone(THREAD_FLAGS, base + stack, &tid, fn, arg);
 }
 
-static bool worker_start(struct proc *p, bool spinning)
+/* A new worker, with p and what it is to do. NULL: none to be had. */
+struct worker *worker_spawn(struct proc *p, bool spinning, struct uthread *u, bool bound)
 {
     struct worker *w = worker_new();
     if (!w)
-        return false;
+        return NULL;
     w->given = p;
     w->spinning = spinning;
+    w->wired = u;
+    w->bound = bound;
     lock_take(&worker_birth);
     long r = thread_clone(THREAD_FLAGS, (void *)w->g0_top, &w->ktid, worker_main, w);
     lock_drop(&worker_birth);
     if (r < 0) {
         report(LOG_WARN, "cannot start a worker: clone: error %ld", -r);
-        sys_unmap(w->g0_base, PAGE_SIZE + G0_SIZE + w->sigstack_size);
-        w->g0_base = NULL;
         w->pub->state = WORKER_FREE;
-        return false;
+        w->ktid = 0;
+        w->alive = 0;
+        __atomic_fetch_sub(&stats->workers_live, 1, __ATOMIC_RELAXED);
+        lock_take(&sched.lock);
+        w->idle_next = sched.ended_workers;
+        sched.ended_workers = w;
+        lock_drop(&sched.lock);
+        return NULL;
     }
     store_relaxed(&w->pub->ktid, (int32_t)r);
     COUNT_SHARED(worker_starts);
-    return true;
+    return w;
+}
+
+static bool worker_start(struct proc *p, bool spinning)
+{
+    struct worker *me = worker_self();
+    if (unlikely(me && me->bound)) { /* what it makes would inherit what it was wired for */
+        p->birth_spins = spinning;
+        lock_take(&sched.lock);
+        p->idle_next = sched.births;
+        sched.births = p;
+        lock_drop(&sched.lock);
+        sched_up.births();
+        return true;
+    }
+    return worker_spawn(p, spinning, NULL, false) != NULL;
 }
 
 /* Run p on some worker: a sleeping one, else a new one. False: none to be had; p is the caller's. */
-static bool worker_for(struct proc *p, bool spinning)
+bool worker_for(struct proc *p, bool spinning)
 {
     lock_take(&sched.lock);
     struct worker *w = sched.idle_workers;
@@ -280,6 +331,24 @@ static cold void share_stranded(void)
             drain(&sched.procs[i]);
 }
 
+/* No worker to be had: who leaves the poller or a system call takes it. */
+void worker_none(struct proc *p, bool spinning)
+{
+    lock_take(&sched.lock);
+    idle_push(p);
+    lock_drop(&sched.lock);
+    share_stranded();
+    if (!load_relaxed(&sched.need_worker)) {
+        store_relaxed(&sched.need_since, (int64_t)tsc_now());
+        xchg(&sched.need_worker, 1u);
+        COUNT_SHARED(worker_limit);
+    }
+    if (spinning)
+        add_fetch(&sched.nspinning, (uint32_t)-1);
+    if (load_relaxed(&sched.poller))
+        sched_up.poll_break();
+}
+
 void sched_wake_one(void)
 {
     do {
@@ -288,19 +357,8 @@ void sched_wake_one(void)
         struct proc *p = idle_take();
         if (p && worker_for(p, true))
             return;
-        if (p) { /* no worker to be had: who leaves the poller or a system call takes it */
-            lock_take(&sched.lock);
-            idle_push(p);
-            lock_drop(&sched.lock);
-            share_stranded(); /* out of use or not */
-            if (!load_relaxed(&sched.need_worker)) {
-                store_relaxed(&sched.need_since, (int64_t)tsc_now());
-                xchg(&sched.need_worker, 1u);
-                COUNT_SHARED(worker_limit);
-            }
-            add_fetch(&sched.nspinning, (uint32_t)-1);
-            if (load_relaxed(&sched.poller))
-                sched_up.poll_break();
+        if (p) {
+            worker_none(p, true);
             return;
         }
         /* No proc was idle after all. Who submitted meanwhile relied on us: look once more (full barrier). */
@@ -339,6 +397,18 @@ void proc_give(struct proc *p)
                           !load_relaxed(&sched.poller)))
         sched_wake_one();
     cover_timers(load_relaxed(&p->timer_min));
+}
+
+void proc_release(struct worker *w)
+{
+    struct proc *p = w->proc;
+    if (!p)
+        return;
+    w->proc = NULL;
+    xchg(&w->claim, (uint32_t)CLAIM_LOST); /* a taker's CAS from ASKED fails now */
+    store_relaxed(&w->pub->proc, -1);
+    p->worker = NULL;
+    proc_give(p);
 }
 
 /* ---- taking and regaining ---- */
@@ -516,7 +586,7 @@ static cold bool shed(struct worker *w)
 static uint32_t workers_in_kernel(void)
 {
     int32_t stuck = (int32_t)load_relaxed(&sched.nstuck);
-    return load_relaxed(&sched.nblocked) + (stuck > 0 ? (uint32_t)stuck : 0);
+    return load_relaxed(&sched.nblocked) + load_relaxed(&sched.nwired) + (stuck > 0 ? (uint32_t)stuck : 0);
 }
 
 bool block_admit(bool again)
@@ -809,12 +879,22 @@ _Noreturn void schedule(void)
     struct uthread *u = NULL;
     bool inherit = false;
     for (;;) {
+        if (unlikely(w->bound)) {
+            u = wire_wait(w);
+            break;
+        }
         if (!w->proc || (unlikely(load_relaxed(&sched.surplus)) && shed(w)))
             u = worker_idle(w);
         else
             u = find_runnable(w, &inherit);
-        if (u && w->proc)
-            break;
+        if (u && w->proc) {
+            if (likely(!u->wired))
+                break;
+            if (w->spinning)
+                spin_stop(w);
+            wire_hand_over(w, u);
+            inherit = false;
+        }
     }
     if (w->spinning)
         spin_stop(w);
@@ -894,6 +974,7 @@ void sched_reset(void)
     sys_unmap(sched.workers, sizeof(struct worker) * ((uint32_t)options.max_workers + 1 + WORKERS_BEYOND));
     sys_unmap(sched.procs, sizeof(struct proc) * sched.nprocs_most);
     worker_birth = (struct lock){0};
+    wire_reset();
     memset(&sched, 0, sizeof sched);
     sched.uthreads = us;
 }

@@ -71,7 +71,8 @@ struct uthread {
     struct stats_uthread *pub;
     struct worker *worker; /* where it runs or ran last; written by the worker, read by any */
     uint32_t ready_tsc;    /* low half, 0: not sampled */
-    uint32_t index;
+    uint32_t index : 24;
+    uint32_t wired : 1; /* runs on `home` only (wire.c); set under uthreads_lock or by the owner */
 
     /* line 1: waiting */
     uint64_t waitw cacheline; /* atomic */
@@ -107,6 +108,9 @@ struct uthread {
     } cpu;
     struct sigpending sig; /* under sig lock */
     struct uthread *all_next, *all_prev; /* under uthreads lock */
+    struct worker *home; /* if wired. Stays until the user thread has ended */
+    uint8_t tainted;     /* wired for good; owner, or before it first runs */
+    uint64_t timer_slack; /* PR_SET_TIMERSLACK; 0: the default */
     uint64_t wait_missed; /* atomic: the wait that somebody wanted to claim before it was open */
     uint32_t gen;
 };
@@ -131,6 +135,7 @@ struct proc {
     struct worker *worker;
     struct proc *idle_next; /* under sched.lock */
     bool unused;            /* under sched.lock: out of use, in no list, held by nobody */
+    uint32_t birth_spins;   /* in sched.births */
     uint32_t rand;
     uint32_t event_at;
     uint64_t slice_start; /* tsc; the next slot inherits it */
@@ -195,6 +200,10 @@ struct worker {
     uint64_t cpu_last_tsc; /* when that was */
     uint32_t in_block;     /* atomic; owner: BLOCK_*, counted in sched.nblocked */
     uint32_t stuck;        /* atomic: counted in sched.nstuck (proc_take) */
+    struct uthread *wired; /* the only user thread it runs; before it runs it for the first time */
+    uint32_t bound;        /* it runs `wired` only, and must not make workers: they would inherit (wire.c). Owner */
+    uint32_t quit;         /* atomic: end when woken */
+    uint32_t alive;        /* 0 once its kernel thread has left its stack for good (CLONE_CHILD_CLEARTID) */
     int64_t stall_since, stall_cpu; /* sysmon's own: when it last looked whether the kernel runs it, and its CPU time then */
     int64_t cpu_still;     /* sysmon's own */
 } cacheline;
@@ -225,6 +234,9 @@ struct sched {
     uint32_t nspinning;        /* atomic */
     uint32_t nworkers;         /* atomic */
     uint32_t nworkers_idle;
+    struct worker *ended_workers; /* under lock: to be used again when no longer alive */
+    struct proc *births;          /* under lock: procs that sigd is to start a worker for (wire.c) */
+    uint32_t nwired;              /* atomic */
     uint32_t need_worker;      /* atomic: runnable work found no worker (MAX_WORKERS) */
     uint32_t nblocked;         /* atomic: workers in calls known to block (block_admit) */
     uint32_t nstuck;           /* atomic, signed: others that lost their proc in the kernel or computing */
@@ -378,6 +390,27 @@ extern struct uthread *uthreads_all;
 /* End the current user thread: `last` runs on g0 and frees what is left. Hook. */
 _Noreturn void uthread_exit(void (*last)(struct uthread *u, void *arg), void *arg);
 
+/* ---- wired user threads (wire.c) ------------------------------------------------------------- */
+
+/* Wire the calling user thread, and be on its home. -EAGAIN: too many are, or no kernel thread is to be had. Not in a hook;
+ * may change the worker. */
+int wire_self(void);
+/* The contrary, for a home whose kernel thread is as it was: a worker like others again. pre: on its home. Not in a hook. */
+void unwire_self(void);
+/* A kernel thread that is to become a home: asleep. `inherit`: with all that the kernel gives to children of the
+ * calling one. NULL: none to be had. Not in a hook. */
+struct worker *wire_worker(bool inherit);
+void wire_drop(struct worker *w); /* it does not after all */
+/* Make w the home of u, a user thread other than the caller, with this tid. False: it has ended, or has a home. It moves there when it is next
+ * dispatched. Any worker, not in a hook. */
+bool wire_other(struct uthread *u, int32_t tid, struct worker *w);
+/* Likewise a new one, that has not been readied. */
+void wire_new(struct uthread *u, struct worker *w);
+/* To its home, if it is not there. Hook. */
+void wire_move(void);
+/* sigd's part: workers that bound ones need. */
+void wire_births(void);
+
 /* ---- CPU time (cputime.c) ------------------------------------------------------------------- */
 
 /* Nobody has asked for the CPU time of a user thread: turns on workers are added up in TSC ticks (pub->ran), which
@@ -463,6 +496,7 @@ struct sched_upcalls {
     void (*poll_break)(void);
     /* About to dispatch u on this worker (from g0). */
     void (*tick)(void); /* sysmon's once a second */
+    void (*births)(void); /* have sigd call wire_births. Any */
 };
 extern struct sched_upcalls sched_up;
 

@@ -64,6 +64,10 @@ struct uthread *uthread_alloc(void)
     u->altstack.flags = 2; /* SS_DISABLE */
     u->pi_held = NULL;
     u->sigmask = ~0ull; /* nothing is for it before its mask is known (signal_mask_start) */
+    u->wired = 0;
+    u->home = NULL;
+    u->tainted = 0;
+    u->timer_slack = 0;
     u->sigmask_restore = false;
     u->restart_when = 0;
     u->sig.mask = 0;
@@ -129,8 +133,11 @@ struct uthread *uthread_by_tid(int tid)
 static void exit_g0(struct uthread *u)
 {
     struct worker *w = worker_self();
+    struct worker *home = u->wired ? u->home : NULL;
     w->cur = NULL;
     w->commit(u, w->commit_arg);
+    if (unlikely(home != NULL))
+        wire_ended(w, home);
     schedule();
 }
 

@@ -127,6 +127,18 @@ int main(void)
     CHECK_EQ(handled, 2);
     expect(late, SIGUSR1, SI_USER, 0);
 
+    /* One for everything. */
+    sigset_t all, before;
+    sigfillset(&all);
+    CHECK_OK(pthread_sigmask(SIG_BLOCK, &all, &before));
+    int every = signalfd(-1, &all, SFD_CLOEXEC);
+    CHECK(every >= 0);
+    CHECK_OK(kill(getpid(), SIGUSR2));
+    CHECK(readable(every));
+    expect(every, SIGUSR2, SI_USER, 0);
+    CHECK_OK(close(every));
+    CHECK_OK(pthread_sigmask(SIG_SETMASK, &before, NULL));
+
     /* In the child of fork, threaded anew. */
     pid_t child = fork();
     if (child == 0) {
