@@ -7,9 +7,10 @@
  */
 #include "emul.h"
 
+#include "../arch/x86_64/frame.h"
 #include "../sched/internal.h"
 
-enum { THREAD_CPUTIME = 3, CLOCKS_MAX = 16, CLOCKFD = 3 };
+enum { THREAD_CPUTIME = CLOCK_THREAD_CPUTIME, CLOCKFD = 3 };
 /* An id has 29 bits for the tid; one of our tids may have its uppermost bit there, which makes the id positive. */
 enum { ID_TID_MASK = (1 << 29) - 1 };
 

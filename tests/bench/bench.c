@@ -228,16 +228,27 @@ static void hash(long threads_wanted, long count)
     say("ns", (double)(now() - begin) / (double)count);
 }
 
-/* --- loops: single-thread system call loops, in a process that never made a thread or that once
- * did */
+/* --- loops: single-thread system call loops, in a process that never made a thread, that once did, or that has another, which
+ * sleeps: then the kernel counts references to files natively, too, as it always does for our workers */
 
-static void loops(int activated, long count)
+enum company { ALONE, ONCE, BESIDE };
+
+static void *sleeps(void *arg)
+{
+    for (;;)
+        pause();
+    return arg;
+}
+
+static void loops(enum company company, long count)
 {
     static const char *const names[] = {"getppid", "read", "write", "clock"};
     int zero = open("/dev/zero", O_RDONLY), null = open("/dev/null", O_WRONLY);
     char byte = 0;
-    if (activated)
+    if (company != ALONE)
         pthread_join(start(nothing, NULL), NULL);
+    if (company == BESIDE)
+        start(sleeps, NULL);
     for (int loop = 0; loop < 4; loop++) {
         double best = 1e18;
         for (int part = 0; part < 5; part++) {
@@ -463,9 +474,11 @@ int main(int argc, char **argv)
     else if (strcmp(name, "hash") == 0)
         hash(a, b);
     else if (strcmp(name, "loops_single") == 0)
-        loops(0, a);
+        loops(ALONE, a);
     else if (strcmp(name, "loops_activated") == 0)
-        loops(1, a);
+        loops(ONCE, a);
+    else if (strcmp(name, "loops_beside") == 0)
+        loops(BESIDE, a);
     else if (strcmp(name, "activate") == 0)
         activate((int)a);
     else if (strcmp(name, "load") == 0 && argc > 4)

@@ -311,12 +311,17 @@ pass_jump:                                  /* program code already */
         POP_SITE
         jmp     *%rcx
 
-/* Where the stubs of the vDSO arrive: as handoff_entry, unless the shim itself is looking at the clock. */
+/* Where the stubs of the vDSO arrive, all of them to look at a clock (rdi): as handoff_entry, unless the shim itself
+ * is looking, or it is one of the kernel's own clocks and not the thread's CPU clock. */
         .globl  handoff_vdso_entry
         .hidden handoff_vdso_entry
 handoff_vdso_entry:
         CFA_ARRIVAL
-        rdgsbase %rcx
+        cmpl    $CLOCKS_MAX, %edi
+        jae     1f
+        cmpl    $CLOCK_THREAD_CPUTIME, %edi
+        jne     .Lraw
+1:      rdgsbase %rcx
         testq   %rcx, %rcx
         jz      .Lraw
         cmpl    $0, %gs:WORKER_IN_CLOCK

@@ -44,6 +44,9 @@
 #define WORKER_CLAIM  40
 #define WORKER_EMULS  44
 #define WORKER_IN_CLOCK 164
+/* clock_gettime(2) */
+#define CLOCK_THREAD_CPUTIME 3
+#define CLOCKS_MAX           16
 /* struct fdrec (emul/fd.h) */
 #define FDS_MAX       1048576
 #define FDREC_TYPE    8
