@@ -9,10 +9,12 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -320,7 +322,8 @@ static double spawn_once(char *const program[], char *const environment[])
 static void load(const char *lib, long count, char *program)
 {
     char preload[4096], word[] = "true";
-    char *with[3] = {preload, NULL, NULL}, *without[2] = {NULL, NULL}, *args[] = {program, word, NULL};
+    char *with[3] = {preload, NULL, NULL}, *without[2] = {NULL, NULL},
+         *args[] = {program, word, NULL};
     double *a = calloc((size_t)count, sizeof *a), *b = calloc((size_t)count, sizeof *b);
     snprintf(preload, sizeof preload, "LD_PRELOAD=%s", lib);
     for (long i = 0; i < count; i++) {
@@ -455,6 +458,51 @@ static void exist(long count)
         pthread_join(threads[i], NULL);
 }
 
+/* --- polls N MS: N threads in poll, each with a socket of its own and a timeout of a second, again
+ * and again for MS; the CPU time of the process in it */
+
+static atomic_int polls_stop;
+
+static void *polls_on(void *arg)
+{
+    struct pollfd p = {(int)(intptr_t)arg, POLLIN, 0};
+    sem_post(&arrived);
+    while (!polls_stop)
+        if (poll(&p, 1, 1000) != 0)
+            break;
+    return NULL;
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+           (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+}
+
+static void polls(long count, long ms)
+{
+    long pairs = (count + 1) / 2;
+    int(*ends)[2] = make_ends(pairs);
+    pthread_t *threads = calloc((size_t)count, sizeof *threads);
+    sem_init(&arrived, 0, 0);
+    for (long i = 0; i < count; i++)
+        threads[i] = start(polls_on, (void *)(intptr_t)ends[i / 2][i % 2]);
+    for (long i = 0; i < count; i++)
+        sem_wait(&arrived);
+    usleep(200000);
+    double cpu = cpu_seconds();
+    int64_t begin = now();
+    usleep((useconds_t)ms * 1000);
+    say("cpu_ms_per_s", (cpu_seconds() - cpu) * 1e3 / ((double)(now() - begin) / 1e9));
+    polls_stop = 1;
+    for (long i = 0; i < pairs; i++)
+        shutdown(ends[i][0], SHUT_RDWR);
+    for (long i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -487,6 +535,8 @@ int main(int argc, char **argv)
         parked(a);
     else if (strcmp(name, "exist") == 0)
         exist(a);
+    else if (strcmp(name, "polls") == 0)
+        polls(a, b);
     else {
         fprintf(stderr, "bench: unknown measurement '%s'\n", name);
         return 2;

@@ -1,6 +1,7 @@
 /*
- * echo_server [COMPUTING] - a thread per connection, plain blocking read and write; COMPUTING
- * threads compute beside them.
+ * echo_server [COMPUTING [READERS FILE]] - a thread per connection, plain blocking read and write;
+ * COMPUTING threads compute beside them, and READERS threads read FILE at random places, cold: what
+ * was read is dropped from the page cache.
  *
  * Listens on a free loopback port and prints "port N"; ends with status 0 on SIGTERM.
  */
@@ -8,6 +9,7 @@
 #define _GNU_SOURCE
 #endif
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -44,6 +46,26 @@ static void *compute(void *arg)
     return arg;
 }
 
+static const char *path;
+
+static void *reads_cold(void *arg)
+{
+    static const size_t piece = 65536;
+    int fd = open(path, O_RDONLY);
+    off_t size = lseek(fd, 0, SEEK_END);
+    char *data = malloc(piece);
+    uint64_t x = (uint64_t)(uintptr_t)arg + 1;
+    while (size >= (off_t)piece) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        off_t at = (off_t)((x >> 20) % ((uint64_t)size / piece) * piece);
+        if (pread(fd, data, piece, at) != (ssize_t)piece)
+            break;
+        posix_fadvise(fd, at, (off_t)piece, POSIX_FADV_DONTNEED);
+    }
+    perror("echo_server: reading the file");
+    _exit(1);
+}
+
 static void on_term(int signal_number)
 {
     (void)signal_number;
@@ -74,6 +96,10 @@ int main(int argc, char **argv)
     pthread_attr_setstacksize(&attr, 64 << 10);
     for (int i = 0; argc > 1 && i < atoi(argv[1]); i++)
         pthread_create(&thread, &attr, compute, NULL);
+    if (argc > 3)
+        path = argv[3];
+    for (intptr_t i = 0; argc > 3 && i < atoi(argv[2]); i++)
+        pthread_create(&thread, &attr, reads_cold, (void *)i);
     printf("port %d\n", ntohs(address.sin_port));
     fflush(stdout);
     for (;;) {
