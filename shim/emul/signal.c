@@ -27,7 +27,7 @@
 
 #define SIG(n) (1ull << ((n) - 1))
 enum { SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGCHLD = 17,
-       SIGCONT = 18, SIGSTOP = 19, SIGTSTP = 20, SIGTTIN = 21, SIGTTOU = 22, SIGURG = 23, SIGWINCH = 28,
+       SIGCONT = 18, SIGSTOP = 19, SIGTSTP = 20, SIGTTIN = 21, SIGTTOU = 22, SIGURG = 23, SIGVTALRM = 26, SIGPROF = 27, SIGWINCH = 28,
        SIGSYS = 31, SIGRTMIN = 32, NSIG = 64 };
 #define SYNC_SIGNALS (SIG(SIGILL) | SIG(SIGTRAP) | SIG(SIGBUS) | SIG(SIGFPE) | SIG(SIGSEGV) | SIG(SIGSYS))
 #define UNBLOCKABLE  (SIG(SIGKILL) | SIG(SIGSTOP))
@@ -115,7 +115,7 @@ static struct timer_known *timer_known(int32_t id) /* NULL: not known */
     struct timer_known *t = &timers_known[(uint32_t)id % TIMERS];
     return t->id == id ? t : NULL;
 }
-enum { SI_TIMER = -2 };
+enum { SI_TIMER = -2, SI_KERNEL = 128 };
 
 void handler_restorer(void);
 extern char exit_check[], exit_rsp[], exit_jump[], pass_check[], pass_jump[];
@@ -301,6 +301,21 @@ static struct uthread *choose(int sig)
     return found;
 }
 
+/* ITIMER_PROF and ITIMER_VIRTUAL: natively for the thread that was running when the time was up, so that profilers see where
+ * it goes. Under sig_lock: one that runs in program code now, each worker's in turn; NULL: none. */
+static struct uthread *choose_running(int sig)
+{
+    static uint32_t rotor;
+    uint32_t n = load_relaxed(&sched.nworkers), start = ++rotor;
+    for (uint32_t i = 0; i < n; i++) {
+        struct worker *w = &sched.workers[(start + i) % n];
+        struct uthread *u = load_relaxed(&w->cur);
+        if (u && !load_relaxed(&w->hook) && !load_relaxed(&w->sysno1) && wants(u, sig))
+            return u;
+    }
+    return NULL;
+}
+
 /* The kernel's default action for sig, on this kernel thread. Returns for stops and ignored ones. */
 static void default_action(int sig)
 {
@@ -469,7 +484,10 @@ static void post_process(const struct info *pinfo)
          * (recheck). One of the two sees the other. */
         enqueue(&process, info);
         hint();
-        target = choose(sig);
+        if ((sig == SIGPROF || sig == SIGVTALRM) && info->code == SI_KERNEL)
+            target = choose_running(sig);
+        if (!target)
+            target = choose(sig);
         if (target && (ignored || handler == SIG_DFL)) {
             drop_pending(&process, SIG(sig));
             hint();
