@@ -68,7 +68,8 @@ static bool tried;
 static char why_not[256];
 static int procs_asked;
 static uint32_t procs_most; /* that there may ever be in use */
-static struct lock activation_lock;
+/* While new objects are searched and patched. Recursive: a handler may interrupt that, and fork. */
+static pthread_mutex_t objects_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 /* ---- activation ---- */
 
@@ -327,11 +328,22 @@ static void activate_once(void)
     activate();
 }
 
+/* fork waits for an object that another thread's dlopen brought in: the child would have its text half patched,
+ * and the lock held by nobody. What holds the lock takes none that a fork handler of the program may hold. */
+static void before_fork(void)
+{
+    pthread_mutex_lock(&objects_lock);
+}
+static void in_parent(void)
+{
+    pthread_mutex_unlock(&objects_lock);
+}
+
 /* In a fork child the parent's failure may not hold, and its success does not. */
 static void in_child(void)
 {
     tried = why_not[0] != 0;
-    activation_lock = (struct lock){0};
+    objects_lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 }
 
 /* ---- loading ---- */
@@ -374,7 +386,7 @@ __attribute__((constructor)) static void load(void)
     if (options.debug.dormant)
         report(LOG_ERROR, "loaded, %s", enabled ? "dormant" : "disabled");
     if (enabled)
-        pthread_atfork(NULL, NULL, in_child);
+        pthread_atfork(before_fork, in_parent, in_child);
 }
 
 /* ---- interposed symbols ---- */
@@ -426,8 +438,7 @@ static void look_at_new_objects(bool threads_made)
     struct intercept_config c = intercept_config(threads_made);
     struct intercept_plan *plan = NULL;
     struct intercept_report rep = {0};
-    static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
-    pthread_mutex_lock(&one);
+    pthread_mutex_lock(&objects_lock);
     if (intercept_scan(&c, &plan, &rep) == 0 && plan && intercept_apply(plan, &rep) == 0) {
         stats->sites_total += rep.sites;
         stats->sites_patched += rep.patched;
@@ -435,7 +446,7 @@ static void look_at_new_objects(bool threads_made)
         stats->objects += rep.objects;
     } else
         intercept_undo_plan(plan);
-    pthread_mutex_unlock(&one);
+    pthread_mutex_unlock(&objects_lock);
 }
 
 /* ld.so looks for a bare name along the RUNPATH of the object that calls dlopen: which is us now. Do
