@@ -259,6 +259,7 @@ static int activate_masked(uint64_t mask)
     }
     if (!patched) {
         struct intercept_config c = intercept_config(false);
+        c.again = true; /* the vDSO */
         r = intercept_scan(&c, &plan, &rep);
         if (r < 0 || rep.critical) {
             intercept_undo_plan(plan);

@@ -77,6 +77,8 @@ struct intercept_config {
     bool others;
     /* The vDSO, and nothing else. Apart, since the kernel may refuse to have it written to. */
     bool vdso;
+    /* Another scan follows at once: its working memory is kept for that. */
+    bool again;
     /* How to open libZydis: dlopen when NULL. For a caller that interposes dlopen. */
     void *(*dlopen)(const char *file, int flags);
 };

@@ -317,19 +317,19 @@ bool object_init(struct object *object, const struct dl_phdr_info *info)
     return object->text_count != 0;
 }
 
-int object_map_near(struct object *object)
+int object_clear_near(struct object *object, struct vec *memory)
 {
     const size_t words = (object->text_end - object->text_start) / NEAR_BYTES / 64 + 1;
 
-    object->near_size = ALIGN_UP(words * (sizeof(uint64_t) + sizeof(uint32_t)), PAGE_SIZE);
-    object->near = sys_map(NULL, object->near_size, PROT_READ | PROT_WRITE, MAP_NORESERVE);
-    if (!object->near)
+    if (!vec_reserve(memory, words * (sizeof(uint64_t) + sizeof(uint32_t))))
         return -ENOMEM;
+    object->near = memory->data;
     object->rank = (uint32_t *)(object->near + words);
+    memset(object->near, 0, words * sizeof(uint64_t));
     return 0;
 }
 
-int object_map_targets(struct object *object)
+int object_clear_targets(struct object *object, struct vec *memory)
 {
     const size_t words = (object->text_end - object->text_start) / NEAR_BYTES / 64 + 1;
     uint32_t count = 0;
@@ -338,18 +338,11 @@ int object_map_targets(struct object *object)
         object->rank[i] = count;
         count += (uint32_t)__builtin_popcountll(object->near[i]);
     }
-    object->targets_size = ALIGN_UP(count * sizeof(uint64_t), PAGE_SIZE);
-    object->targets = sys_map(NULL, object->targets_size, PROT_READ | PROT_WRITE, MAP_NORESERVE);
-    return object->targets ? 0 : -ENOMEM;
-}
-
-void object_unmap_targets(struct object *object)
-{
-    if (object->targets)
-        sys_unmap(object->targets, object->targets_size);
-    if (object->near)
-        sys_unmap(object->near, object->near_size);
-    object->targets = object->near = NULL;
+    if (!vec_reserve(memory, count * sizeof(uint64_t)))
+        return -ENOMEM;
+    object->targets = memory->data;
+    memset(object->targets, 0, count * sizeof(uint64_t));
+    return 0;
 }
 
 bool object_readable(const struct object *object, uintptr_t addr, size_t size)

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <link.h>
 
+#include "plan.h"
+
 #define TEXT_SEGMENTS_MAX 8
 #define LOADS_MAX         16
 
@@ -42,7 +44,6 @@ struct object {
      * the text: a page costs a microsecond. */
     uint64_t *near, *targets;
     uint32_t *rank;
-    size_t near_size, targets_size; /* in bytes, as mapped */
 };
 
 #define NEAR_BYTES  64 /* as many as a word has bits */
@@ -58,10 +59,10 @@ struct function {
 /* False if the object has no text to search. */
 bool object_init(struct object *object, const struct dl_phdr_info *info);
 
-/* Room for `near`; then object_mark_near for each site; then room for `targets`. -ENOMEM or 0. */
-int object_map_near(struct object *object);
-int object_map_targets(struct object *object);
-void object_unmap_targets(struct object *object);
+/* Room for `near`, all of it clear; then object_mark_near for each site; then room for `targets`. In `memory`, which is used from
+ * object to object and is to stay until all questions about targets are asked. -ENOMEM or 0. */
+int object_clear_near(struct object *object, struct vec *memory);
+int object_clear_targets(struct object *object, struct vec *memory);
 
 /* Are these bytes of the file mapped and readable? */
 bool object_readable(const struct object *object, uintptr_t addr, size_t size);

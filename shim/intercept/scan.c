@@ -42,6 +42,23 @@
 #define NO_OBJECT_NAME "[exe]"
 #define INSNS          128 /* a power of two, and more than NEAR_BEFORE */
 
+/* What every object needs anew, and a page touched costs a microsecond: kept from object to object, and, if the caller
+ * says that it scans again at once, until then. */
+static struct {
+    struct vec candidates; /* uintptr_t */
+    struct vec at, look;   /* where struct starts points */
+    struct vec near, targets;
+} scratch;
+
+static void scratch_free(void)
+{
+    vec_free(&scratch.candidates);
+    vec_free(&scratch.at);
+    vec_free(&scratch.look);
+    vec_free(&scratch.near);
+    vec_free(&scratch.targets);
+}
+
 struct scan {
     const struct intercept_config *config;
     struct intercept_report *report;
@@ -55,13 +72,11 @@ struct scan {
     size_t object_index;
     const char *name;
     bool critical;
-    struct vec candidates; /* uintptr_t */
     uintptr_t patched_end; /* end of the last window chosen */
 
     /* the function at hand */
     struct function function;
     struct starts starts;
-    struct vec at, look; /* where starts points; apart, so that they begin where they did before */
     struct insn *insns;  /* INSNS: those looked at last; see insn_at */
 };
 
@@ -231,13 +246,13 @@ static bool decode_function(struct scan *scan, uintptr_t last_site)
     const uintptr_t end = decode_end(function, last_site);
 
     const size_t room = end - function->start + 1;
-    if (!vec_reserve(&scan->at, room * sizeof(uint32_t)) ||
-        !vec_reserve(&scan->look, room * sizeof(uint32_t))) {
+    if (!vec_reserve(&scratch.at, room * sizeof(uint32_t)) ||
+        !vec_reserve(&scratch.look, room * sizeof(uint32_t))) {
         scan->rc = -ENOMEM;
         return false;
     }
-    scan->starts.at = scan->at.data;
-    scan->starts.look = scan->look.data;
+    scan->starts.at = scratch.at.data;
+    scan->starts.look = scratch.look.data;
     decode_starts(function->start, end, function->end, &scan->starts);
     const uintptr_t stopped = start_of(scan, scan->starts.count);
     /* The end is only known to be before the next function: what is undecodable
@@ -458,7 +473,7 @@ static void plan_site(struct scan *scan, size_t index)
 /* Plans the candidates [first, last), all in the function at hand. */
 static void plan_function(struct scan *scan, size_t first, size_t last)
 {
-    const uintptr_t *candidates = scan->candidates.data;
+    const uintptr_t *candidates = scratch.candidates.data;
 
     if (!decode_function(scan, candidates[last - 1])) {
         for (size_t i = first; i < last && !scan->rc; i++) {
@@ -493,7 +508,7 @@ static int find_candidates(struct scan *scan)
         const struct segment *text = &scan->object.text[i];
         /* Not MADV_POPULATE_READ: it looks at each page; a fault maps sixteen. */
         for (uintptr_t at = text->start; (at = segment_next_syscall(text, at)); at += 2) {
-            uintptr_t *candidate = vec_add(&scan->candidates, sizeof(*candidate));
+            uintptr_t *candidate = vec_add(&scratch.candidates, sizeof(*candidate));
             if (!candidate)
                 return -ENOMEM;
             *candidate = at;
@@ -549,7 +564,7 @@ static void plan_object(struct scan *scan)
     struct object *object = &scan->object;
     const size_t first_site = scan->plan->sites.count;
 
-    scan->candidates.count = 0;
+    scratch.candidates.count = 0;
     scan->patched_end = 0;
     if (object->text_end - object->text_start > TEXT_MAX ||
         object->end - object->start > OBJECT_MAX) {
@@ -557,21 +572,19 @@ static void plan_object(struct scan *scan)
         return;
     }
     scan->rc = find_candidates(scan);
-    if (scan->rc || !scan->candidates.count)
+    if (scan->rc || !scratch.candidates.count)
         return;
-    scan->rc = object_map_near(object);
+    scan->rc = object_clear_near(object, &scratch.near);
     if (scan->rc)
         return;
 
-    uintptr_t *candidates = scan->candidates.data;
-    size_t count = scan->candidates.count, kept = 0;
+    uintptr_t *candidates = scratch.candidates.data;
+    size_t count = scratch.candidates.count, kept = 0;
     for (size_t i = 0; i < count; i++)
         object_mark_near(object, candidates[i]);
-    scan->rc = object_map_targets(object);
-    if (scan->rc) {
-        object_unmap_targets(object);
+    scan->rc = object_clear_targets(object, &scratch.targets);
+    if (scan->rc)
         return;
-    }
     object_mark_rel32(object);
     for (size_t i = 0; i < count; i++) {
         if (plainly_native(scan, candidates[i])) {
@@ -580,7 +593,7 @@ static void plan_object(struct scan *scan)
         } else
             candidates[kept++] = candidates[i];
     }
-    count = scan->candidates.count = kept;
+    count = scratch.candidates.count = kept;
 
     for (size_t i = 0, last; i < count && !scan->rc; i = last) {
         last = i + 1;
@@ -596,7 +609,6 @@ static void plan_object(struct scan *scan)
     }
     if (!scan->rc)
         scan->rc = plan_range(scan, first_site);
-    object_unmap_targets(object);
 }
 
 static bool same_object(const struct intercept_plan *plan, const struct intercept_object *known,
@@ -754,9 +766,8 @@ out:
                  reason                                ? reason
                  : scan.plan && scan.plan->sites.count ? "no memory near an object for its stubs"
                                                        : "no memory for the plan");
-    vec_free(&scan.candidates);
-    vec_free(&scan.at);
-    vec_free(&scan.look);
+    if (!config->again)
+        scratch_free();
     if (scan.rc || !scan.plan->objects.count) {
         intercept_undo_plan(scan.plan);
         return scan.rc;

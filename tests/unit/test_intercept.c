@@ -333,6 +333,7 @@ Test(intercept, short_branches_are_found_in_raw_bytes)
 static int mark_libc(struct dl_phdr_info *info, size_t size, void *context)
 {
     static struct object object;
+    static struct vec memory[2];
     size_t *marked = context, near = 0;
 
     (void)size;
@@ -341,11 +342,11 @@ static int mark_libc(struct dl_phdr_info *info, size_t size, void *context)
     const uintptr_t text = object.text_start, end = object.text_end;
     uint8_t *naive = calloc(1, end - text);
     cr_assert_eq(object.text_count, 1);
-    cr_assert_eq(object_map_near(&object), 0);
+    cr_assert_eq(object_clear_near(&object, &memory[0]), 0);
     for (uintptr_t at = text; (at = segment_next_syscall(&object.text[0], at)); at += 2, near++)
         object_mark_near(&object, at);
     cr_assert_gt(near, 100);
-    cr_assert_eq(object_map_targets(&object), 0);
+    cr_assert_eq(object_clear_targets(&object, &memory[1]), 0);
     object_mark_rel32(&object);
     for (const uint8_t *p = (const uint8_t *)text; p + 6 <= (const uint8_t *)end; p++) {
         int32_t disp;
@@ -371,7 +372,6 @@ static int mark_libc(struct dl_phdr_info *info, size_t size, void *context)
             object_mark_target(&object, around);
             cr_assert(object_is_target(&object, around));
         }
-    object_unmap_targets(&object);
     free(naive);
     return 1;
 }
