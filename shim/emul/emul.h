@@ -124,6 +124,7 @@ void signal_mask_push(struct uthread *u, uint64_t set);
 void signal_mask_pop(struct uthread *u);
 void signal_post_thread(struct uthread *u, int sig, const void *info); /* SIGPIPE to oneself */
 void signal_raise_self(int sig);
+void signal_move(struct uthread *u); /* it was wired by the caller: have it go to its home soon. Any worker */
 void signal_uthread_exit(struct uthread *u);
 int signal_mask_native(uint64_t mask); /* set the kernel mask of this kernel thread */
 extern uint64_t worker_mask; /* what workers block in the kernel */

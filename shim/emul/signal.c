@@ -1041,6 +1041,45 @@ static bool settle_pc(struct mcontext *m)
     return settle_stub(m);
 }
 
+/* ---- to a home, out of the midst of program code ----
+ *
+ * Who was wired by another and computes goes there as if a signal handler had run: one of ours, on the user thread's own stack,
+ * which parks it. The return from it, on the home by then, is that of any handler. Where the stack cannot take a frame it
+ * stays until its next system call. */
+static void move_handler(int sig)
+{
+    (void)sig;
+    hook_enter();
+    wire_move();
+    hook_exit();
+}
+
+static void deliver_move(struct uthread *u, struct ucontext *uc)
+{
+    struct kaction a = {.handler = (uint64_t)move_handler, .flags = SA_NODEFER};
+    struct info info = {.signo = POKE_SIGNAL};
+    struct regs r = {.mc = uc->mc, .fpstate = uc->mc.fpstate, .fpsize = 512};
+    const uint32_t *sw = (const uint32_t *)((const char *)uc->mc.fpstate + 464);
+    if (r.fpstate && (uc->flags & 1) && sw[0] == 0x46505853)
+        r.fpsize = sw[4];
+    uint64_t sp;
+    if (!build_frame(u, &info, &a, &r, 0, u->sigmask, &sp))
+        return;
+    uc->mc.rdi = POKE_SIGNAL;
+    uc->mc.rsp = sp;
+    uc->mc.rip = a.handler;
+    uc->mc.eflags &= ~0x500ull;
+}
+
+void signal_move(struct uthread *u)
+{
+    fetch_or(&u->attn, (uint32_t)ATTN_YIELD);
+    sys3(__NR_membarrier, 8, 0, 0); /* attn before the look at where it runs; pairs with dispatch */
+    struct worker *on = load_relaxed(&u->worker);
+    if (on && load_relaxed(&on->cur) == u && on != worker_self())
+        sys3(__NR_tgkill, stats->pid, on->ktid, POKE_SIGNAL);
+}
+
 static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
 {
     (void)ksig;
@@ -1050,11 +1089,16 @@ static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
     if (!w || !w->cur || w->native)
         return;
     struct uthread *u = w->cur;
-    if (!(load_relaxed(&u->attn) & ATTN_SIGNAL))
+    bool moves = u->wired && u->home != w;
+    if (!(load_relaxed(&u->attn) & ATTN_SIGNAL) && !moves)
         return;
     bool user = settle_pc(&uc->mc);
     if (!user || load_relaxed(&w->hook) || load_relaxed(&w->in_clock))
         return;
+    if (moves && u->home) { /* signals that wait are looked at when it leaves the hook there */
+        deliver_move(u, uc);
+        return;
+    }
     fetch_and(&u->attn, ~(uint32_t)ATTN_SIGNAL);
     struct info info;
     struct kaction a;
@@ -1736,6 +1780,7 @@ int signal_activate(struct uthread *u, uint64_t mask)
     sys4(__NR_rt_sigprocmask, 2, P(&worker_mask), 0, 8);
     emul_worker_init(&sched.workers[0]);
     sched_up.births = sigd_births;
+    sched_up.move = signal_move;
     return 0;
 }
 

@@ -497,6 +497,7 @@ struct sched_upcalls {
     /* About to dispatch u on this worker (from g0). */
     void (*tick)(void); /* sysmon's once a second */
     void (*births)(void); /* have sigd call wire_births. Any */
+    void (*move)(struct uthread *u); /* it has a home now, and may run elsewhere: have it go there. Any worker */
 };
 extern struct sched_upcalls sched_up;
 

@@ -249,7 +249,7 @@ bool wire_other(struct uthread *u, int32_t tid, struct worker *w)
         make_wired(u, w);
     lock_drop(&uthreads_lock);
     if (can)
-        fetch_or(&u->attn, (uint32_t)ATTN_YIELD);
+        sched_up.move(u);
     return can;
 }
 

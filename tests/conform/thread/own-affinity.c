@@ -83,6 +83,23 @@ static void *by_others(void *arg)
     return NULL;
 }
 
+/* Never a system call. */
+static volatile int at_last, sum;
+static void *computes(void *arg)
+{
+    double x = 1.5, y = *(double *)arg;
+    CHECK_OK(sem_post(&told));
+    while (sched_getcpu() != last || !at_last) {
+        for (int i = 0; i < 1000; i++)
+            x = x * 1.0000001 + y;
+        sum++;
+    }
+    for (int i = 0; i < 1000; i++)
+        CHECK_EQ(sched_getcpu(), last);
+    CHECK(x >= 1.5);
+    return arg;
+}
+
 static void *has_attr(void *arg)
 {
     has(pthread_self(), only(last));
@@ -122,6 +139,16 @@ int main(void)
     has(pthread_self(), all);
     CHECK_OK(sem_post(&resume));
     t_join(parked);
+
+    double y = 0.25;
+    for (int i = 0; i < 5; i++) {
+        at_last = 0;
+        pthread_t computing = t_go(computes, &y);
+        CHECK_OK(sem_wait(&told));
+        CHECK_OK(pthread_setaffinity_np(computing, sizeof one, &one));
+        at_last = 1;
+        t_join(computing);
+    }
 
     pthread_attr_t attr;
     pthread_t thread;
