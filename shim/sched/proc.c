@@ -260,7 +260,9 @@ struct worker *worker_spawn(struct proc *p, bool spinning, struct uthread *u, bo
     long r = thread_clone(THREAD_FLAGS, (void *)w->g0_top, &w->ktid, worker_main, w);
     lock_drop(&worker_birth);
     if (r < 0) {
-        report(LOG_WARN, "cannot start a worker: clone: error %ld", -r);
+        static uint32_t told;
+        if (!xchg(&told, 1u))
+            report(LOG_WARN, "cannot start a worker: clone: error %ld; user threads queue for those that there are", -r);
         w->pub->state = WORKER_FREE;
         w->ktid = 0;
         w->alive = 0;

@@ -145,9 +145,9 @@ static void schedtrace(int64_t now)
  *     interrupted. Its call is made again, as after a signal nobody sees, is not admitted now, and parks.
  *   - There is none, and no user thread was put on a proc for a time: what holds the workers are calls that nobody can
  *     undo (an ioctl, a FIFO's open, calls we do not see), or loops that wait for a variable. Natively the program would go
- *     on; so the limit is raised by one. Not while a worker reads, writes or syncs files: that ends by itself.
+ *     on; so the limit is raised by one. Much later while a worker reads, writes or syncs files: that ends by itself.
  */
-enum { RECLAIM_NS = 1000000, STILL_KERNEL_NS = 100000000, STILL_COMPUTES_NS = 1000000000, SAMPLE_NS = 4000000 };
+enum { RECLAIM_NS = 1000000, STILL_KERNEL_NS = 100000000, STILL_COMPUTES_NS = 1000000000, STILL_FILES = 10, SAMPLE_NS = 4000000 };
 
 /* Calls that end without the doing of another thread. */
 static bool ends_itself(long nr)
@@ -158,7 +158,7 @@ static bool ends_itself(long nr)
     case __NR_sync_file_range: case __NR_fallocate: case __NR_ftruncate: case __NR_truncate: case __NR_stat:
     case __NR_lstat: case __NR_newfstatat: case __NR_statx: case __NR_getdents64: case __NR_rename: case __NR_renameat2:
     case __NR_unlink: case __NR_unlinkat: case __NR_msync: case __NR_readahead: case __NR_copy_file_range:
-    case __NR_munmap: case __NR_madvise: case __NR_mmap: case __NR_close:
+    case __NR_munmap: case __NR_madvise: case __NR_mmap:
         return true;
     }
     return false;
@@ -206,9 +206,11 @@ static void relieve(int64_t now)
         ends = ends || (sysno1 && in_block == BLOCK_NOT && ends_itself((long)sysno1 - 1));
     }
     int64_t patience = computes ? STILL_COMPUTES_NS : STILL_KERNEL_NS;
-    if (now - raised < NSEC_PER_SEC) /* that did not suffice */
+    if (ends)
+        patience = (int64_t)STILL_FILES * NSEC_PER_SEC;
+    else if (now - raised < NSEC_PER_SEC) /* that did not suffice */
         patience /= 8;
-    if (ends || !sampled || now - sampled < SAMPLE_NS || now - still_since < patience ||
+    if (!sampled || now - sampled < SAMPLE_NS || now - still_since < patience ||
         load_relaxed(&sched.max_workers) >= (uint32_t)options.max_workers + 1 + WORKERS_BEYOND)
         return;
     if (!told)
