@@ -94,7 +94,9 @@ static int page_file(void)
     return fd;
 }
 
-static uint64_t start_time(void)
+static uint64_t start_time; /* field 22 of /proc/self/stat, once stats_threads was here */
+
+int stats_threads(void)
 {
     char buf[512];
     long fd = sys4(__NR_openat, -100, P("/proc/self/stat"), 02000000, 0);
@@ -108,14 +110,14 @@ static uint64_t start_time(void)
     char *s = buf + n;
     while (s > buf && *s != ')')
         s--;
-    int field = 1; /* just past ')' ends field 2 */
-    for (; *s; s++)
-        if (*s == ' ' && ++field == 21)
-            break;
-    uint64_t v = 0;
-    for (s++; *s >= '0' && *s <= '9'; s++)
-        v = v * 10 + (uint64_t)(*s - '0');
-    return v;
+    uint64_t fields[23] = {0};
+    int field = 2; /* the name; it may have blanks itself */
+    for (; *s && field < 22; s++)
+        if (*s == ' ')
+            for (const char *c = (++field, s + 1); *c >= '0' && *c <= '9'; c++)
+                fields[field] = fields[field] * 10 + (uint64_t)(*c - '0');
+    start_time = fields[22];
+    return (int)fields[20];
 }
 
 int stats_init(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads)
@@ -143,7 +145,9 @@ int stats_init(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads)
     stats->version = STATS_VERSION;
     stats->size = sizeof *stats;
     stats->pid = (int32_t)sys0(__NR_getpid);
-    stats->start_time = path[0] ? start_time() : 0;
+    if (path[0] && !start_time)
+        stats_threads();
+    stats->start_time = path[0] ? start_time : 0;
     stats->procs_off = procs_off;
     stats->workers_off = workers_off;
     stats->uthreads_off = uthreads_off;
@@ -170,6 +174,7 @@ void stats_reset(void)
     stats = NULL;
     stats_shared = NULL;
     path[0] = 0;
+    start_time = 0;
     emuls = natives = 0;
     fold_lock = (struct lock){0};
 }
