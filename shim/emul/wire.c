@@ -54,10 +54,12 @@ static long on_self(struct frame *f, bool taints)
     }
     r = native_sys(f);
     struct uthread *u = uthread_self();
+    lock_take(&uthreads_lock); /* others may be changing us, too */
     if (taints && r >= 0)
         u->tainted = 1;
     if (!u->tainted && as_all(0))
         unwire_self();
+    lock_drop(&uthreads_lock);
     return r;
 }
 
@@ -104,12 +106,19 @@ static long with_tid(struct frame *f, uint64_t *arg, int ktid)
 static long change_other(struct frame *f, uint64_t *arg, struct uthread *u, int32_t tid, bool taints)
 {
     for (;;) {
-        struct worker *home = load_acquire(&u->home);
-        if (home && load_relaxed(&u->tid) == tid) {
-            if (taints)
+        struct frame g = *f;
+        long done = -ESRCH;
+        lock_take(&uthreads_lock); /* so that its home stays its home meanwhile */
+        bool has = u->tid == tid && u->wired && !u->exiting;
+        if (has) {
+            *(uint64_t *)((char *)&g + ((char *)arg - (char *)f)) = (uint64_t)u->home->ktid;
+            done = sys_intr(&g);
+            if (taints && done >= 0)
                 u->tainted = 1;
-            return with_tid(f, arg, home->ktid);
         }
+        lock_drop(&uthreads_lock);
+        if (has)
+            return done;
         struct worker *w = wire_worker(false);
         if (!w)
             return -EAGAIN;
@@ -118,11 +127,8 @@ static long change_other(struct frame *f, uint64_t *arg, struct uthread *u, int3
             wire_drop(w);
             return r;
         }
-        if (wire_other(u, tid, w)) {
-            if (taints)
-                u->tainted = 1;
+        if (wire_other(u, tid, w, taints))
             return r;
-        }
         wire_drop(w);
         if (load_relaxed(&u->tid) != tid || u->exiting)
             return -ESRCH;
@@ -139,7 +145,7 @@ static long about_thread(struct frame *f, uint64_t *arg, bool changes, bool tain
     if (!changes)
         return with_tid(f, arg, ktid_of(u));
     if (u != uthread_self()) {
-        long r = change_other(f, arg, u, u->tid, taints);
+        long r = change_other(f, arg, u, tid, taints);
         return r == -EAGAIN ? 0 : r; /* no worker for it: a hint not followed */
     }
     struct frame g = *f;
@@ -181,17 +187,21 @@ static int home_for(struct uthread *u)
         return worker_self()->ktid;
     }
     int32_t tid = u->tid;
-    struct worker *home = load_acquire(&u->home);
-    if (!home) {
-        struct worker *w = wire_worker(false);
-        if (w && !wire_other(u, tid, w))
+    for (;;) {
+        int ktid = 0;
+        lock_take(&uthreads_lock);
+        bool lives = u->tid == tid && !u->exiting;
+        if (lives && u->wired) {
+            u->tainted = 1;
+            ktid = u->home->ktid;
+        }
+        lock_drop(&uthreads_lock);
+        struct worker *w = lives && !ktid ? wire_worker(false) : NULL;
+        if (!w)
+            return ktid;
+        if (!wire_other(u, tid, w, true))
             wire_drop(w);
-        home = load_acquire(&u->home);
     }
-    if (!home)
-        return 0;
-    u->tainted = 1;
-    return home->ktid;
 }
 
 int wire_clock(int id)
@@ -278,6 +288,11 @@ long emul_io_uring_register(struct frame *f)
 {
     enum { REGISTER_RING_FDS = 20 };
     return (f->rsi & 0x7fffffff) == REGISTER_RING_FDS ? on_self(f, true) : native_sys(f);
+}
+
+long emul_keyctl(struct frame *f)
+{
+    return (int)f->rdi == 1 /* KEYCTL_JOIN_SESSION_KEYRING */ ? on_self(f, true) : native_sys(f);
 }
 
 /* What prctl(2) sets of one kernel thread. */

@@ -109,7 +109,7 @@ struct uthread {
     struct sigpending sig; /* under sig lock */
     struct uthread *all_next, *all_prev; /* under uthreads lock */
     struct worker *home; /* if wired. Stays until the user thread has ended */
-    uint8_t tainted;     /* wired for good; owner, or before it first runs */
+    uint8_t tainted;     /* wired for good; under uthreads_lock, or before it first runs */
     uint64_t timer_slack; /* PR_SET_TIMERSLACK; 0: the default */
     uint64_t wait_missed; /* atomic: the wait that somebody wanted to claim before it was open */
     uint32_t gen;
@@ -395,7 +395,8 @@ _Noreturn void uthread_exit(void (*last)(struct uthread *u, void *arg), void *ar
 /* Wire the calling user thread, and be on its home. -EAGAIN: too many are, or no kernel thread is to be had. Not in a hook;
  * may change the worker. */
 int wire_self(void);
-/* The contrary, for a home whose kernel thread is as it was: a worker like others again. pre: on its home. Not in a hook. */
+/* The contrary, for a home whose kernel thread is as it was: a worker like others again. pre: on its home; under uthreads_lock, in
+ * which it was seen to be so. */
 void unwire_self(void);
 /* A kernel thread that is to become a home: asleep. `inherit`: with all that the kernel gives to children of the
  * calling one. NULL: none to be had. Not in a hook. */
@@ -403,7 +404,7 @@ struct worker *wire_worker(bool inherit);
 void wire_drop(struct worker *w); /* it does not after all */
 /* Make w the home of u, a user thread other than the caller, with this tid. False: it has ended, or has a home. It moves there when it is next
  * dispatched. Any worker, not in a hook. */
-bool wire_other(struct uthread *u, int32_t tid, struct worker *w);
+bool wire_other(struct uthread *u, int32_t tid, struct worker *w, bool taints);
 /* Likewise a new one, that has not been readied. */
 void wire_new(struct uthread *u, struct worker *w);
 /* To its home, if it is not there. Hook. */

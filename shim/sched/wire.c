@@ -231,22 +231,22 @@ void unwire_self(void)
 {
     struct worker *w = worker_self();
     struct uthread *u = w->cur;
-    lock_take(&uthreads_lock);
     u->wired = 0;
     u->home = NULL;
     store_relaxed(&u->pub->wired, 0);
     w->wired = NULL;
     w->bound = 0;
-    lock_drop(&uthreads_lock);
     add_fetch(&sched.nwired, (uint32_t)-1);
 }
 
-bool wire_other(struct uthread *u, int32_t tid, struct worker *w)
+bool wire_other(struct uthread *u, int32_t tid, struct worker *w, bool taints)
 {
     lock_take(&uthreads_lock);
     bool can = u->tid == tid && !u->exiting && !u->wired;
-    if (can)
+    if (can) {
         make_wired(u, w);
+        u->tainted = taints;
+    }
     lock_drop(&uthreads_lock);
     if (can)
         sched_up.move(u);
