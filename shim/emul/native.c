@@ -75,18 +75,62 @@ static inline void show_syscall(struct uthread *u, long nr)
     store_relaxed(&u->pub->state, UTHREAD_SYSCALL);
 }
 
+/* ---- which calls block ----
+ *
+ * A call that may or may not block (a file's data may be cached or not) keeps its proc, and sysmon takes it back after
+ * 20 us and more, if work waits. Where a user thread's calls are found to block again and again that is too late: 64 threads reading a
+ * cold file would keep all procs standing. So each user thread remembers, per call (by a few bits of its number): a proc
+ * taken during the call makes the next one likely to block, and it gives the proc away beforehand; calls that then return
+ * at once unmake it.
+ */
+enum { BLOCKS_LIKELY = 4, BLOCKS_MOST = 12 };
+
+static inline uint8_t *blocks_of(struct uthread *u, uint64_t nr)
+{
+    return &u->blocks[(nr ^ nr >> 4) % sizeof u->blocks];
+}
+
+static cold void note_blocked(struct uthread *u, uint64_t nr)
+{
+    uint8_t *b = blocks_of(u, nr);
+    *b = *b < BLOCKS_MOST - BLOCKS_LIKELY ? *b + BLOCKS_LIKELY : BLOCKS_MOST;
+    fetch_or(&u->attn, (uint32_t)ATTN_BLOCKS);
+}
+
+static cold void note_short(struct uthread *u, uint64_t nr)
+{
+    uint8_t *b = blocks_of(u, nr), any = 0;
+    if (*b)
+        --*b;
+    for (size_t i = 0; i < sizeof u->blocks; i++)
+        any |= u->blocks[i] >= BLOCKS_LIKELY;
+    if (!any)
+        fetch_and(&u->attn, ~(uint32_t)ATTN_BLOCKS);
+}
+
+/* The proc was asked for, or taken, during a call. */
+static cold void after_taking(uint64_t nr)
+{
+    if (load_relaxed(&worker_self()->claim) == CLAIM_LOST)
+        note_blocked(uthread_self(), nr);
+    hook_enter();
+    hook_exit();
+}
+
+static cold long native_likely(struct frame *f);
+
 long native_sys(struct frame *f)
 {
     struct worker *w = worker_self();
+    if (unlikely(load_relaxed(&w->cur->attn) & ATTN_BLOCKS) && *blocks_of(w->cur, f->nr) >= BLOCKS_LIKELY)
+        return native_likely(f);
     store_relaxed(&w->systick, w->systick + 1);
     store_relaxed(&w->sysno1, (uint32_t)f->nr + 1);
     long r = sys_intr(f);
     store_relaxed(&w->sysno1, 0u);
     fence_compiler();
-    if (unlikely(load_relaxed(&w->claim) != CLAIM_HELD)) {
-        hook_enter();
-        hook_exit();
-    }
+    if (unlikely(load_relaxed(&w->claim) != CLAIM_HELD))
+        after_taking(f->nr);
     return settle(f, r);
 }
 
@@ -97,15 +141,13 @@ long fast_settle(struct frame *f, long r)
     struct worker *w = worker_self();
     f->nr = load_relaxed(&w->sysno1) - 1;
     store_relaxed(&w->sysno1, 0u);
-    if (load_relaxed(&w->claim) != CLAIM_HELD) {
-        hook_enter();
-        hook_exit();
-    }
+    if (load_relaxed(&w->claim) != CLAIM_HELD)
+        after_taking(f->nr);
     return settle(f, r);
 }
 
-/* Counted already. */
-static long block_counted(struct frame *f)
+/* Counted already. *took: TSC ticks in the kernel. */
+static long block_timed(struct frame *f, uint64_t *took)
 {
     struct uthread *u = uthread_self();
     COUNT(sys_block);
@@ -114,11 +156,32 @@ static long block_counted(struct frame *f)
     store_relaxed(&u->pub->since, since);
     entersyscall_block((int)f->nr);
     long r = sys_intr(f);
-    worker_self()->now_tsc += tsc_now() - since; /* a wait is not counted as CPU time (cputime.c) */
+    *took = tsc_now() - since;
+    worker_self()->now_tsc += *took; /* a wait is not counted as CPU time (cputime.c) */
     block_end();
     exitsyscall();
     store_relaxed(&u->pub->state, UTHREAD_RUNNING);
     return settle(f, r);
+}
+
+static long block_counted(struct frame *f)
+{
+    uint64_t took;
+    return block_timed(f, &took);
+}
+
+static long native_likely(struct frame *f)
+{
+    uint64_t took;
+    hook_enter();
+    block_begin();
+    long r = block_timed(f, &took);
+    if ((int64_t)took < sched.retake_tsc / 2)
+        note_short(uthread_self(), f->nr);
+    else
+        note_blocked(uthread_self(), f->nr);
+    hook_exit();
+    return r;
 }
 
 long native_block_in_hook(struct frame *f)

@@ -43,9 +43,12 @@ struct lock worker_birth;
 struct sched_upcalls sched_up;
 bool chaos_on;
 static uint64_t chaos_state;
+static int64_t poll_every; /* TSC ticks of POLL_NS */
 
 enum {
     SPIN_NS = 15000,      /* how long an idle worker looks around before it sleeps */
+    POLL_NS = 100000,     /* how long a busy proc goes without a look at descriptors */
+    GQ_BATCH = 8,         /* taken from the global queue at once, unless it is long */
     NEXT_AGE_NS = 4000,   /* age from which a spinner takes another's next slot */
     G0_SIZE = 64 * 1024,
 };
@@ -843,9 +846,13 @@ static struct uthread *find_runnable(struct worker *w, bool *inherit)
         if (load_relaxed(&sched.npollwait) && p->tick % 244 == 0 && (u = poll_now(p)))
             return u;
     }
+    /* What waits for descriptors is not to wait for all that is queued here, which may be long: look for it every 0.1 ms. */
+    if (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) &&
+        (int64_t)w->now_tsc - load_relaxed(&sched.last_poll) > poll_every && (u = poll_now(p)))
+        return u;
     if ((u = runq_get(p, inherit)))
         return u;
-    if ((u = gq_get(p, RUNQ_SIZE / 2)))
+    if ((u = gq_get(p, load_relaxed(&sched.gq_len) > RUNQ_SIZE / 2 ? RUNQ_SIZE / 2 : GQ_BATCH)))
         return u;
     if (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) && (u = poll_now(p)))
         return u;
@@ -937,6 +944,7 @@ int sched_init(uint32_t most)
     sched.nprocs_most = most;
     sched.max_workers = (uint32_t)options.max_workers + 1;
     sched.block_budget = sched.max_workers - (sched.max_workers < 16 ? 1 : sched.max_workers / 8);
+    poll_every = ns_to_tsc(POLL_NS);
     sched.retake_tsc = ns_to_tsc(options.retake);
     sched.preempt_tsc = ns_to_tsc(options.preempt);
     sched.procs = sys_map(NULL, sizeof(struct proc) * most, 3, 0x4000);

@@ -50,7 +50,9 @@ struct timer {
 
 /* ---- user thread -------------------------------------------------------------------------- */
 
-enum { ATTN_SIGNAL = 1, ATTN_YIELD = 2 };
+/* The lower half is looked at on every way out of a hook. ATTN_BLOCKS: some native calls of it are likely to block (native.c); entry.S
+ * makes none of them without C. */
+enum { ATTN_SIGNAL = 1, ATTN_YIELD = 2, ATTN_BLOCKS = 1 << 16 };
 
 /* What vector state is saved in u->xsave. */
 enum { VEC_NONE, VEC_SSE, VEC_FULL, VEC_NEW };
@@ -65,7 +67,7 @@ struct uthread {
     uint64_t rsp;    /* while not running */
     uint64_t fsbase;
     void *xsave;
-    uint32_t attn;   /* ATTN_*: looked at on every way out of a hook */
+    uint32_t attn;   /* ATTN_* */
     uint32_t vec;
     struct uthread *next; /* in a queue; owned by the queue */
     struct stats_uthread *pub;
@@ -79,10 +81,10 @@ struct uthread {
     struct timer timer;       /* guarded by timer.proc's timer lock */
     uint8_t wake_soon;        /* predictor, sched_ready */
     uint8_t in_create;        /* inside pthread_create: stacks come from the slab */
-    uint8_t retaken;
     uint8_t exiting;
     uint8_t futex_again;  /* waits in a row on futex_last with no wake-up made between */
     uint32_t *futex_last;
+    uint8_t blocks[16]; /* how likely its native calls block (native.c) */
 
     /* owner only */
     uint64_t sigmask cacheline; /* written by the owner, read by any under sig.lock's rules */

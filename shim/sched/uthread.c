@@ -56,7 +56,7 @@ struct uthread *uthread_alloc(void)
     u->attn = 0;
     u->worker = NULL;
     u->ready_tsc = 0;
-    u->wake_soon = u->in_create = u->retaken = u->exiting = u->futex_again = 0;
+    u->wake_soon = u->in_create = u->exiting = u->futex_again = 0;
     u->futex_last = NULL;
     u->ctid = NULL;
     u->robust = NULL;
@@ -70,6 +70,7 @@ struct uthread *uthread_alloc(void)
     u->timer_slack = 0;
     u->sigmask_restore = false;
     u->restart_when = 0;
+    memset(u->blocks, 0, sizeof u->blocks);
     u->sig.mask = 0;
     u->sig.queue = NULL;
     u->pub->wait = WAIT_NONE;

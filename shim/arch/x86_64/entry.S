@@ -149,7 +149,7 @@ handoff_entry:
         .hidden fast_look
 fast_look:                                  /* a poke in [fast_look, fast_syscall] looks again */
         movq    %gs:WORKER_CUR, %rcx
-        testl   $1, UTHREAD_ATTN(%rcx)
+        testl   $0x10001, UTHREAD_ATTN(%rcx) /* ATTN_SIGNAL, ATTN_BLOCKS */
         jne     .Lfast_not
         .globl  fast_syscall
         .hidden fast_syscall
@@ -168,7 +168,7 @@ fast_check:                                 /* a poke in [fast_check, fast_jump)
         testl   %ecx, %ecx
         jne     .Lfast_slow
         movq    %gs:WORKER_CUR, %rcx
-        cmpl    $0, UTHREAD_ATTN(%rcx)
+        cmpw    $0, UTHREAD_ATTN(%rcx)
         jne     .Lfast_slow
         movl    $0, %gs:WORKER_SYSNO1
         .cfi_remember_state
@@ -178,7 +178,7 @@ fast_check:                                 /* a poke in [fast_check, fast_jump)
 fast_jump:                                  /* program code already */
         jmp     *%rcx
         .cfi_restore_state
-.Lfast_not: /* a signal waits: the long way */
+.Lfast_not: /* a signal waits, or the call may block: the long way */
         movl    $0, %gs:WORKER_SYSNO1
         leaq    syscall_table(%rip), %rcx
         movq    (%rcx,%rax,8), %rcx
@@ -210,7 +210,7 @@ fast_jump:                                  /* program code already */
         .hidden exit_check
 exit_check:                                 /* rbp -> frame, rax = result; a poke in [exit_check, exit_jump) comes back here */
         movq    %gs:WORKER_CUR, %rcx
-        cmpl    $0, UTHREAD_ATTN(%rcx)
+        cmpw    $0, UTHREAD_ATTN(%rcx)
         jne     .Lslow
         LOAD_ARGUMENTS
         .globl  exit_rsp
@@ -243,7 +243,7 @@ exit_jump:                                  /* program code already */
         .hidden pass_check
 pass_check:                                 /* a poke in [pass_check, pass_jump) comes back here */
         movq    %gs:WORKER_CUR, %rcx
-        cmpl    $0, UTHREAD_ATTN(%rcx)
+        cmpw    $0, UTHREAD_ATTN(%rcx)
         jne     .Lpass_slow
         .cfi_remember_state
         POP_SITE
