@@ -81,7 +81,9 @@ static inline void show_syscall(struct uthread *u, long nr)
  * 20 us and more, if work waits. Where a user thread's calls are found to block again and again that is too late: 64 threads reading a
  * cold file would keep all procs standing. So each user thread remembers, per call (by a few bits of its number): a proc
  * taken during the call makes the next one likely to block, and it gives the proc away beforehand; calls that then return
- * at once unmake it.
+ * at once unmake it. And it does not ask for a proc again when such a call ends: it goes on as an ordinary kernel thread, at no more
+ * cost than natively, until it needs the scheduler (hook_enter) or stops to block. So a thread that does nothing but read
+ * files disturbs the procs no more than another process would.
  */
 enum { BLOCKS_LIKELY = 4, BLOCKS_MOST = 12 };
 
@@ -111,8 +113,11 @@ static cold void note_short(struct uthread *u, uint64_t nr)
 /* The proc was asked for, or taken, during a call. */
 static cold void after_taking(uint64_t nr)
 {
-    if (load_relaxed(&worker_self()->claim) == CLAIM_LOST)
+    if (load_relaxed(&worker_self()->claim) == CLAIM_LOST) {
         note_blocked(uthread_self(), nr);
+        if (run_without_proc())
+            return;
+    }
     hook_enter();
     hook_exit();
 }
@@ -122,7 +127,8 @@ static cold long native_likely(struct frame *f);
 long native_sys(struct frame *f)
 {
     struct worker *w = worker_self();
-    if (unlikely(load_relaxed(&w->cur->attn) & ATTN_BLOCKS) && *blocks_of(w->cur, f->nr) >= BLOCKS_LIKELY)
+    if (unlikely(load_relaxed(&w->cur->attn) & ATTN_BLOCKS) &&
+        (load_relaxed(&w->claim) == CLAIM_LOST || *blocks_of(w->cur, f->nr) >= BLOCKS_LIKELY))
         return native_likely(f);
     store_relaxed(&w->systick, w->systick + 1);
     store_relaxed(&w->sysno1, (uint32_t)f->nr + 1);
@@ -146,8 +152,8 @@ long fast_settle(struct frame *f, long r)
     return settle(f, r);
 }
 
-/* Counted already. *took: TSC ticks in the kernel. */
-static long block_timed(struct frame *f, uint64_t *took)
+/* Counted already. */
+static long block_counted(struct frame *f)
 {
     struct uthread *u = uthread_self();
     COUNT(sys_block);
@@ -156,32 +162,47 @@ static long block_timed(struct frame *f, uint64_t *took)
     store_relaxed(&u->pub->since, since);
     entersyscall_block((int)f->nr);
     long r = sys_intr(f);
-    *took = tsc_now() - since;
-    worker_self()->now_tsc += *took; /* a wait is not counted as CPU time (cputime.c) */
+    worker_self()->now_tsc += tsc_now() - since; /* a wait is not counted as CPU time (cputime.c) */
     block_end();
     exitsyscall();
     store_relaxed(&u->pub->state, UTHREAD_RUNNING);
     return settle(f, r);
 }
 
-static long block_counted(struct frame *f)
-{
-    uint64_t took;
-    return block_timed(f, &took);
-}
-
 static long native_likely(struct frame *f)
 {
-    uint64_t took;
-    hook_enter();
-    block_begin();
-    long r = block_timed(f, &took);
+    struct worker *w = worker_self();
+    struct uthread *u = w->cur;
+    bool owned = load_relaxed(&w->claim) != CLAIM_LOST;
+    if (owned) {
+        hook_enter();
+        w = worker_self(); /* it might have had to wait for a proc */
+        COUNT(sys_block);
+        block_begin();
+    } else
+        COUNT_SHARED(sys_block);
+    show_syscall(u, (long)f->nr);
+    uint64_t since = tsc_now();
+    store_relaxed(&u->pub->since, since);
+    if (owned)
+        entersyscall_block((int)f->nr);
+    long r = sys_intr(f);
+    uint64_t took = tsc_now() - since;
+    w->now_tsc += took;
+    if (owned) {
+        block_end();
+        store_relaxed(&w->sysno1, 0u);
+    }
+    store_relaxed(&u->pub->state, UTHREAD_RUNNING);
     if ((int64_t)took < sched.retake_tsc / 2)
-        note_short(uthread_self(), f->nr);
+        note_short(u, f->nr);
     else
-        note_blocked(uthread_self(), f->nr);
-    hook_exit();
-    return r;
+        note_blocked(u, f->nr);
+    if (!(load_relaxed(&u->attn) & ATTN_BLOCKS) || !run_without_proc()) {
+        hook_enter();
+        hook_exit();
+    }
+    return settle(f, r);
 }
 
 long native_block_in_hook(struct frame *f)

@@ -613,6 +613,18 @@ bool block_admit(bool again)
     return true;
 }
 
+bool run_without_proc(void)
+{
+    if (load_relaxed(&sched.need_worker) || workers_in_kernel() >= sched.block_budget / 2)
+        return false;
+    struct worker *w = worker_self();
+    if (!load_relaxed(&w->stuck)) {
+        add_fetch(&sched.nstuck, 1u);
+        store_release(&w->stuck, 1u); /* until proc_regain */
+    }
+    return true;
+}
+
 void block_begin(void)
 {
     add_fetch(&sched.nblocked, 1u);

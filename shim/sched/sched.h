@@ -451,6 +451,9 @@ extern struct lock worker_birth; /* held while a worker is cloned */
 void sched_reset(void); /* in a fork child: forget everything */
 /* Clone a helper kernel thread (sysmon, sigd) with all signals blocked. Returns ktid or -errno. */
 long helper_start(int (*fn)(void *), void *arg, size_t stack);
+/* The worker came back from the kernel without its proc: may the user thread go on so, as an ordinary kernel thread, until its next
+ * hook? Not where workers run short. hook == 0. */
+bool run_without_proc(void);
 void proc_handoff_if_work(void);
 void sched_wake_one(void); /* some work came from outside: see that a worker looks. Any */
 bool sched_other_work(void); /* would somebody else run if we gave the proc away? any */
