@@ -114,9 +114,9 @@ void fd_share_all(void)
 static cold enum fd_type classify(struct fdrec *rec, int fd)
 {
     struct kstat st;
+    uint32_t gen = load_acquire(&rec->gen); /* before the look */
     if (sys2(__NR_fstat, fd, P(&st)) < 0)
         return FD_FILE; /* let the call itself say EBADF */
-    uint32_t gen = rec->gen;
     enum fd_type t;
     if (!(load_relaxed(&rec->flags) & FDF_SERVED))
         __atomic_fetch_or(&rec->flags, FDF_SHARED, __ATOMIC_RELAXED);
@@ -253,7 +253,10 @@ static enum wake still_there(struct fdcall *c, struct fdrec *rec)
 {
     if (c->w.state != FDW_NONE)
         return WAKE_EVENT;
-    return rec->gen != c->gen ? WAKE_CLOSED : rec->type == FD_CLOSING ? WAKE_NONE : WAKE_EVENT;
+    if (rec->gen != c->gen)
+        return WAKE_CLOSED;
+    /* UNKNOWN: the call began while it was being closed, or replaced by dup2. */
+    return rec->type == FD_CLOSING || rec->type == FD_UNKNOWN ? WAKE_NONE : WAKE_EVENT;
 }
 
 enum wake fd_wait(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, enum stats_wait why)
@@ -539,11 +542,13 @@ void fd_closing(struct fdrec *rec, int fd)
     struct uthread *list = NULL;
     lock_take(&rec->lock);
     uint8_t type = rec->type;
-    rec->gen++;
+    store_release(&rec->gen, rec->gen + 1);
     store_release(&rec->type, (uint8_t)FD_CLOSING);
     while (unlikely(!settled(rec))) { /* they make their calls now, and are done in no time */
         lock_drop(&rec->lock);
+        hook_enter();
         sched_yield_now();
+        hook_exit();
         cpu_relax();
         lock_take(&rec->lock);
     }
@@ -552,7 +557,7 @@ void fd_closing(struct fdrec *rec, int fd)
         while (rec->head)
             unlink_waiter(rec, rec->head);
     }
-    if (load_relaxed(&rec->flags) & FDF_SHARED)
+    if (rec->watched && (load_relaxed(&rec->flags) & FDF_SHARED))
         netpoll_unwatch(rec, fd); /* the file may live on elsewhere */
     rec->watched = rec->turn = 0;
     store_relaxed(&rec->flags, (uint16_t)0);
@@ -563,18 +568,10 @@ void fd_closing(struct fdrec *rec, int fd)
 
 void fd_closed(struct fdrec *rec)
 {
-    lock_take(&rec->lock);
-    if (rec->type == FD_CLOSING)
-        store_release(&rec->type, (uint8_t)FD_UNKNOWN);
-    lock_drop(&rec->lock);
+    cas(&rec->type, (uint8_t)FD_CLOSING, (uint8_t)FD_UNKNOWN); /* unless the number was given anew already (fd_made) */
 }
 
 /* ---- the calls that change descriptors ---- */
-
-static bool known(struct fdrec *rec)
-{
-    return rec && load_relaxed(&rec->type) != FD_UNKNOWN;
-}
 
 static bool is_ours(int fd)
 {
@@ -588,27 +585,18 @@ long emul_close(struct frame *f)
     struct fdrec *rec = fd_rec(fd);
     if (unlikely(is_ours(fd)))
         return -EBADF;
-    if (!known(rec) || (rec->type == FD_FILE && !rec->watched)) {
-        if (rec) {
-            store_relaxed(&rec->type, (uint8_t)FD_UNKNOWN);
-            store_relaxed(&rec->flags, (uint16_t)0);
-        }
-        return native_sys(f); /* may take long: a file that is flushed */
-    }
+    if (!rec)
+        return native_sys(f);
     /* A socket that lingers: the number is free at once, the close of the file takes its time. */
     struct frame g = *f;
     if (unlikely(load_relaxed(&rec->flags) & FDF_LINGER) && (g.rdi = (uint64_t)(int64_t)netpoll_dup_high(fd), (int)g.rdi >= 0)) {
-        hook_enter();
         fd_closing(rec, fd);
-        hook_exit();
         sys1(__NR_close, fd);
         fd_closed(rec);
         return native_sys(&g);
     }
-    hook_enter();
     fd_closing(rec, fd);
-    hook_exit();
-    long r = native_sys(f);
+    long r = native_sys(f); /* may take long: a file that is flushed */
     fd_closed(rec);
     return r;
 }
@@ -635,22 +623,10 @@ static unsigned next_own(unsigned a)
     return own;
 }
 
-long emul_close_range(struct frame *f)
+/* What lies between ours; stops at the first error. */
+static long close_all_but_ours(unsigned a, unsigned b, unsigned flags)
 {
-    unsigned a = (unsigned)f->rdi, b = (unsigned)f->rsi, flags = (unsigned)f->rdx;
-    if (a > b || (flags & ~6u))
-        return sys_intr(f);
-    if (flags & 4) /* CLOEXEC only */
-        return sys_intr(f);
-    unsigned top = load_relaxed(&high);
-    hook_enter();
-    for (unsigned i = a; i < top && i <= b; i++)
-        if (known(&recs[i]) && !(load_relaxed(&recs[i].flags) & FDF_GHOST)) {
-            fd_closing(&recs[i], (int)i);
-            fd_closed(&recs[i]);
-        }
-    hook_exit();
-    for (;;) { /* what lies between ours; stops at the first error */
+    for (;;) {
         unsigned own = next_own(a);
         long r = 0;
         if (own > b)
@@ -661,6 +637,24 @@ long emul_close_range(struct frame *f)
             return r;
         a = own + 1;
     }
+}
+
+long emul_close_range(struct frame *f)
+{
+    unsigned a = (unsigned)f->rdi, b = (unsigned)f->rsi, flags = (unsigned)f->rdx;
+    if (a > b || (flags & ~6u))
+        return sys_intr(f);
+    if (flags & 4) /* CLOEXEC only */
+        return sys_intr(f);
+    unsigned top = load_relaxed(&high);
+    for (unsigned i = a; i < top && i <= b; i++)
+        if (!(load_relaxed(&recs[i].flags) & FDF_GHOST))
+            fd_closing(&recs[i], (int)i);
+    long r = close_all_but_ours(a, b, flags);
+    for (unsigned i = a; i < top && i <= b; i++)
+        if (load_relaxed(&recs[i].type) == FD_CLOSING)
+            fd_closed(&recs[i]);
+    return r;
 }
 
 static void mark_shared(int fd)
@@ -683,13 +677,11 @@ static long dup_onto(struct frame *f)
     mark_shared(old);
     if (is_ours(old) || is_ours(new))
         return -EBADF;
-    if (old == new || !rec || !known(rec))
+    if (old == new || !rec)
         return native_sys(f);
     if (sys2(__NR_fcntl, old, 1 /* F_GETFD */) < 0)
         return -EBADF;
-    hook_enter();
     fd_closing(rec, new);
-    hook_exit();
     long r = native_sys(f);
     fd_closed(rec);
     return r;

@@ -76,7 +76,8 @@ static inline bool fd_is_socket(enum fd_type t)
 void fd_made(int fd, enum fd_type type, uint16_t flags);
 
 /* fd is about to be closed or replaced: move the calls in progress to a ghost, forget the rest; the file stays
- * as it is. fd_closed when it is closed. Hook; may yield. */
+ * as it is. From now until fd_closed, when it is closed, calls on the number are made natively and nothing is learnt about it.
+ * From hook == 0; may yield. */
 void fd_closing(struct fdrec *rec, int fd);
 void fd_closed(struct fdrec *rec);
 
