@@ -454,6 +454,23 @@ static void *stream_send(void *arg)
     return NULL;
 }
 
+/* Tell from where in the stream they are, as far as they are enough to tell. */
+__attribute__((noreturn)) static void wrong_bytes(const struct flow *f, uint64_t at,
+                                                  const unsigned char *data, ssize_t got,
+                                                  ssize_t first, size_t asked)
+{
+    for (int64_t shift = -300000; got - first >= 8 && shift < 300000; shift++) {
+        ssize_t same = first;
+        while (same < got && data[same] == byte_at(f, at + (uint64_t)(same + shift)))
+            same++;
+        if (same - first >= 8)
+            dprintf(2, "%zd bytes from there on are those of %lld\n", same - first,
+                    (long long)(at + (uint64_t)(first + shift)));
+    }
+    fail(__LINE__, "%s of %zu, %zd received: byte %llu is %u, not %u", me->op, asked, got,
+         (unsigned long long)at + (uint64_t)first, data[first], byte_at(f, at + (uint64_t)first));
+}
+
 static void *stream_receive(void *arg)
 {
     struct flow *f = arg;
@@ -480,8 +497,7 @@ static void *stream_receive(void *arg)
         MUST((size_t)r <= n);
         for (ssize_t i = 0; i < r; i++)
             if (data[i] != byte_at(f, at + (uint64_t)i))
-                fail(__LINE__, "%s: byte %llu is %u, not %u", me->op,
-                     (unsigned long long)at + (uint64_t)i, data[i], byte_at(f, at + (uint64_t)i));
+                wrong_bytes(f, at, data, r, i, n);
         if (peeked)
             continue;
         me->at = at += (uint64_t)r;

@@ -1,10 +1,7 @@
 /* Sixty-four threads in pread, pwrite and fsync, more than there may be workers, with others that
- * sleep, lock and use pipes: all get on. The argument, if any, is the number of rounds.
- *
- * conform: also HANDOFF_MAX_WORKERS=8
- *
- * conform: also HANDOFF_MAX_WORKERS=3
- */
+ * sleep, lock and use pipes: all get on. The argument, if any, is the number of rounds. */
+/* conform: also HANDOFF_MAX_WORKERS=8 */
+/* conform: also HANDOFF_MAX_WORKERS=3 */
 #include "../t.h"
 
 #define FILES  64

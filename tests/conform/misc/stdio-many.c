@@ -1,6 +1,7 @@
 /* Hundreds of threads in fgets, getline, fread, getc and scanf on pipes and sockets, in popen'd
  * streams, and in getaddrinfo: more than there may be workers, and the main thread feeds them all.
- * conform: also HANDOFF_MAX_WORKERS=12 */
+ */
+/* conform: also HANDOFF_MAX_WORKERS=12 */
 #include "../t.h"
 #include <netdb.h>
 

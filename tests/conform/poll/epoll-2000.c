@@ -1,5 +1,5 @@
-/* Two thousand threads, each in epoll_wait of its own epoll, woken one by one, twice.
- * conform: also HANDOFF_MAX_WORKERS=16 */
+/* Two thousand threads, each in epoll_wait of its own epoll, woken one by one, twice. */
+/* conform: also HANDOFF_MAX_WORKERS=16 */
 #include "../t.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

@@ -1,6 +1,6 @@
 /* Two thousand threads at once in poll, select, ppoll, and in reads of eventfds, timerfds, pipes,
- * sockets and ptys; the main thread can still work, and wakes them all. conform: also
- * HANDOFF_MAX_WORKERS=16 */
+ * sockets and ptys; the main thread can still work, and wakes them all. */
+/* conform: also HANDOFF_MAX_WORKERS=16 */
 #include "../t.h"
 #include <pty.h>
 #include <sys/eventfd.h>
