@@ -107,9 +107,12 @@ enum { TIMERS = 4096 };
 static struct timer_known {
     int32_t id;
     int32_t tid;     /* SIGEV_THREAD_ID: the user thread it signals; 0: the process */
+    int32_t signo;   /* 0: none */
+    bool armed;      /* since it was created or last settled */
     int32_t overrun; /* of its signal that was delivered last */
     bool delivered;  /* here, at least once: else the kernel knows the overrun */
 } timers_known[TIMERS]; /* under sig_lock */
+static uint32_t itimers_armed, itimers_repeat; /* atomic, a bit each: may have been set since they were settled */
 static struct timer_known *timer_known(int32_t id) /* NULL: not known */
 {
     struct timer_known *t = &timers_known[(uint32_t)id % TIMERS];
@@ -1243,6 +1246,28 @@ static void install(int sig)
     kernel_action(sig, &k);
 }
 
+/* What the kernel has sent to the process until now is posted when this returns. Natively it is so by itself: a signal that
+ * kill sent to oneself, or that a timer sent before it was stopped, is pending or delivered when the call returns. Here it may
+ * lie in the kernel's queue, or sigd may have taken it and not have posted it yet: take the one, wait for the other. */
+static void settle(uint64_t set)
+{
+    struct info info;
+    set &= ~(UNBLOCKABLE | SIG(POKE_SIGNAL));
+    uint64_t take = set & ~(load_relaxed(&signalfd_mask) & uthread_self()->sigmask); /* else it may be the kernel's to keep */
+    if (!set)
+        return;
+    hook_enter();
+    while (take && kernel_take(take, &info))
+        from_kernel(&info);
+    sigd_review(true);
+    hook_exit();
+}
+
+static uint64_t sig_bit(int sig)
+{
+    return sig >= 1 && sig <= NSIG ? SIG(sig) : 0;
+}
+
 long emul_rt_sigaction(struct frame *f)
 {
     int sig = (int)f->rdi;
@@ -1255,6 +1280,15 @@ long emul_rt_sigaction(struct frame *f)
         if (uaccess_copy(&a, (void *)f->rsi, sizeof a))
             return -EFAULT;
         a.mask &= ~UNBLOCKABLE;
+        struct uthread *u = uthread_self();
+        if (a.handler <= SIG_IGN && actions[sig].handler > SIG_IGN && !(u->sigmask & SIG(sig))) {
+            /* What was sent while there was a handler is the handler's: else it might kill now. */
+            settle(SIG(sig));
+            if ((load_relaxed(&u->sig.mask) | load_relaxed(&process_mask_hint)) & SIG(sig)) {
+                fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL);
+                return -ERESTARTSYS - 1; /* first the handler, then this call */
+            }
+        }
     }
     lock_take(&sig_lock);
     old = actions[sig];
@@ -1302,6 +1336,7 @@ long emul_rt_sigpending(struct frame *f)
     uint64_t kernel = 0;
     if (f->rsi > 8)
         return -EINVAL;
+    settle(u->sigmask);
     sys2(__NR_rt_sigpending, P(&kernel), 8);
     uint64_t set = (u->sig.mask | process.mask | (kernel & signalfd_mask)) & u->sigmask;
     return uaccess_copy((void *)f->rdi, &set, f->rsi);
@@ -1469,28 +1504,12 @@ static long to_self(int sig, const struct info *info)
     return 0;
 }
 
-/* The kernel was asked, with success, to send sig to processes of which we may be one. A signal to oneself that one does
- * not block has been delivered when the call returns (kill(2), Notes; POSIX): natively the kernel looks on the way
- * out. Here it lies in the kernel's queue, or sigd has taken it and may not have posted it yet. Take the one, wait for the other. */
-static void settle_own(int sig)
-{
-    struct uthread *u = uthread_self();
-    if (sig < 1 || sig > NSIG || (SIG(sig) & (UNBLOCKABLE | SIG(POKE_SIGNAL) | u->sigmask)))
-        return;
-    struct info info;
-    hook_enter();
-    while (kernel_take(SIG(sig), &info))
-        from_kernel(&info);
-    sigd_review(true);
-    hook_exit();
-}
-
 /* A pidfd may name this process. */
 long emul_pidfd_send_signal(struct frame *f)
 {
     long r = sys_intr(f);
     if (r == 0)
-        settle_own((int)f->rsi);
+        settle(sig_bit((int)f->rsi));
     return r;
 }
 
@@ -1510,7 +1529,7 @@ long emul_kill(struct frame *f)
     if (pid == 0 || (pid < -1 && -pid == (int)sys0(__NR_getpgrp))) {
         long r = sys_intr(f);
         if (r == 0)
-            settle_own(sig);
+            settle(sig_bit(sig));
         return r;
     }
     if (pid != stats->pid || sig == 0 || sig == SIGKILL || sig == SIGSTOP)
@@ -1601,8 +1620,10 @@ long emul_timer_create(struct frame *f)
         int32_t signo, notify, tid, pad;
         char rest[40];
     } ev;
-    int32_t id, tid = 0;
+    int32_t id, tid = 0, signo = 14; /* SIGALRM */
     struct frame own = *f;
+    if (f->rsi && !uaccess_copy(&ev, (void *)f->rsi, sizeof ev))
+        signo = ev.notify == 1 /* SIGEV_NONE */ ? 0 : ev.signo;
     own.rdi = (uint64_t)(int64_t)wire_clock((int)f->rdi);
     f = &own;
     struct frame g = *f;
@@ -1614,7 +1635,7 @@ long emul_timer_create(struct frame *f)
     long r = sys_intr(&g);
     if (r == 0 && !uaccess_copy(&id, (void *)f->rdx, sizeof id)) {
         lock_take(&sig_lock);
-        timers_known[(uint32_t)id % TIMERS] = (struct timer_known){.id = id, .tid = tid};
+        timers_known[(uint32_t)id % TIMERS] = (struct timer_known){.id = id, .tid = tid, .signo = signo};
         lock_drop(&sig_lock);
     }
     return r;
@@ -1630,6 +1651,97 @@ long emul_timer_getoverrun(struct frame *f)
     if (t && t->delivered)
         r = t->overrun;
     lock_drop(&sig_lock);
+    return r;
+}
+
+/* ---- timers that are set or stopped ----
+ *
+ * Once such a call has returned, nothing comes of what the timer was set to before: programs free what their handler uses,
+ * or leave the frame it jumps to. So a signal that is on the way is posted before. One that was not due yet needs no
+ * look: the call tells the old setting.
+ */
+struct timerspec {
+    struct timespec64 interval, value; /* of itimerval, microseconds */
+};
+static bool is_zero(const struct timespec64 *t)
+{
+    return t->sec == 0 && t->nsec == 0;
+}
+static bool may_have_expired(const struct timerspec *old)
+{
+    return is_zero(&old->value) || !is_zero(&old->interval);
+}
+
+static void itimer_changed(int which, bool expired, bool armed, bool repeats)
+{
+    static const uint8_t signals[3] = {14 /* SIGALRM */, SIGVTALRM, SIGPROF};
+    uint32_t bit = 1u << which;
+    bool was = load_relaxed(&itimers_armed) & bit;
+    if (armed)
+        fetch_or(&itimers_armed, bit);
+    else
+        fetch_and(&itimers_armed, ~bit);
+    if (repeats)
+        fetch_or(&itimers_repeat, bit);
+    else
+        fetch_and(&itimers_repeat, ~bit);
+    if (was && expired)
+        settle(SIG(signals[which]));
+}
+
+long emul_setitimer(struct frame *f)
+{
+    struct timerspec new = {0}, old = {0};
+    if (f->rdi > 2 || (f->rsi && uaccess_copy(&new, (void *)f->rsi, sizeof new)))
+        return sys_intr(f);
+    struct frame g = *f;
+    g.rdx = (uint64_t)&old;
+    long r = sys_intr(&g);
+    if (r)
+        return r;
+    itimer_changed((int)f->rdi, may_have_expired(&old), !is_zero(&new.value), !is_zero(&new.interval));
+    return f->rdx ? uaccess_copy((void *)f->rdx, &old, sizeof old) : 0;
+}
+
+long emul_alarm(struct frame *f)
+{
+    long r = sys_intr(f);
+    if (r >= 0)
+        itimer_changed(0, r == 0 || (load_relaxed(&itimers_repeat) & 1), (uint32_t)f->rdi != 0, false);
+    return r;
+}
+
+static void timer_changed(int32_t id, bool expired, bool armed)
+{
+    lock_take(&sig_lock);
+    struct timer_known *t = timer_known(id);
+    int signo = t && t->armed ? t->signo : 0;
+    if (t)
+        t->armed = armed;
+    lock_drop(&sig_lock);
+    if (expired)
+        settle(sig_bit(signo));
+}
+
+long emul_timer_settime(struct frame *f)
+{
+    struct timerspec new, old = {0};
+    if (uaccess_copy(&new, (void *)f->rdx, sizeof new))
+        return sys_intr(f);
+    struct frame g = *f;
+    g.r10 = (uint64_t)&old;
+    long r = sys_intr(&g);
+    if (r)
+        return r;
+    timer_changed((int32_t)f->rdi, may_have_expired(&old), !is_zero(&new.value));
+    return f->r10 ? uaccess_copy((void *)f->r10, &old, sizeof old) : 0;
+}
+
+long emul_timer_delete(struct frame *f)
+{
+    long r = sys_intr(f);
+    if (r == 0)
+        timer_changed((int32_t)f->rdi, true, false);
     return r;
 }
 
@@ -1755,6 +1867,7 @@ int signal_activate(struct uthread *u, uint64_t mask)
     review_asked = review_done = 0;
     memset(&setxid, 0, sizeof setxid);
     memset(timers_known, 0, sizeof timers_known);
+    itimers_armed = itimers_repeat = 7; /* perhaps, before */
     sigd_tid = sysmon_tid = 0;
     worker_mask = ~(SYNC_SIGNALS | SIG(POKE_SIGNAL) | UNBLOCKABLE);
     for (int s = 1; s <= NSIG; s++)

@@ -13,9 +13,9 @@ LEFT_OUT = ["*VSOCK*"]
 class Python(Part):
     suite = "python"
 
-    def __init__(self, name, seconds, full=False, use=(), ignore=(), threads=True):
+    def __init__(self, name, seconds, full=False, use=(), ignore=()):
         super().__init__(name, seconds)
-        self.full, self.use, self.ignore, self.threads = full, list(use), list(ignore), threads
+        self.full, self.use, self.ignore = full, list(use), list(ignore)
 
     def version(self):
         return package_version("python3.11", "libpython3.11-testsuite")
@@ -27,7 +27,9 @@ class Python(Part):
                 not os.path.exists("/usr/lib/python3.11/test/%s.py" % self.name):
             raise Skip("libpython3.11-testsuite is not installed (tools/deps installs it)")
         junit = run.path("junit.xml")
-        command = [PYTHON, "-m", "test", "-v", "--junit-xml", junit, "--tempdir", run.path("work")]
+        # --timeout is there for its watchdog, a thread: with it handoff is active from the start, in tests without
+        # threads too. (Longer, and waits that some tests make would be longer too.)
+        command = [PYTHON, "-m", "test", "-v", "--timeout", "1200", "--junit-xml", junit, "--tempdir", run.path("work")]
         for what in self.use:
             command += ["-u", what]
         for pattern in LEFT_OUT + self.ignore:
@@ -63,20 +65,20 @@ PARTS = [
     Python("test_queue", 8),
     Python("test_fork1", 6),
     Python("test_threadsignals", 5),
-    Python("test_select", 2, threads=False),
+    Python("test_select", 2),
     Python("test_socketserver", 1, use=["network"]),
     Python("test_thread", 1),
     Python("test_threading_local", 1),
     # --full
     Python("test_faulthandler", 20, full=True),
-    Python("test_selectors", 15, full=True, threads=False),
+    Python("test_selectors", 15, full=True),
     Python("test_poll", 12, full=True),
-    Python("test_epoll", 1, full=True, threads=False),
-    Python("test_eintr", 7, full=True, threads=False),
+    Python("test_epoll", 1, full=True),
+    Python("test_eintr", 7, full=True),
     Python("test_wait3", 6, full=True),
     Python("test_wait4", 6, full=True),
-    Python("test_posix", 1, full=True, threads=False),
-    Python("test_os", 2, full=True, threads=False),
+    Python("test_posix", 1, full=True),
+    Python("test_os", 2, full=True),
     Python("test_time", 3, full=True),
     Python("test_io", 40, full=True),
     Python("test_ssl", 20, full=True),
@@ -89,7 +91,7 @@ PARTS = [
     Python("test_xmlrpc", 5, full=True),
     Python("test_asyncore", 5, full=True),
     Python("test_asynchat", 5, full=True),
-    Python("test_pty", 1, full=True, threads=False),
+    Python("test_pty", 1, full=True),
     Python("test_multiprocessing_fork", 120, full=True),
     Python("test_multiprocessing_forkserver", 150, full=True),
     Python("test_multiprocessing_spawn", 150, full=True),
