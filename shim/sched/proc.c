@@ -103,6 +103,7 @@ void proc_acquire(struct worker *w, struct proc *p)
  * So nidle_procs is 0 while surplus is not, and the procs in use are nprocs + surplus.
  * What waits in the queue of a proc that goes out of use is moved to the global queue (after the lock is dropped, as a thief would:
  * the proc may be in use again by then). Its timers stay: everybody's looks go over all procs that ever were in use.
+ * The model: tests/models/resize.pml.
  */
 
 /* Under sched.lock; p is held by nobody, and in no list. */
