@@ -239,8 +239,9 @@ static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op 
         uint32_t edges = fd_edges(c.rec, DIR_IN);
         long r = -EAGAIN;
         /* Not for who does not block: EAGAIN must be the kernel's word. */
-        if (!(may_drain && load_relaxed(&c.rec->drained) == edges + 1 && !(load_relaxed(&c.rec->flags) & FDF_SHARED) &&
-              !fd_nonblock(c.rec, c.fd))) {
+        bool ask = !(may_drain && load_relaxed(&c.rec->drained) == edges + 1 && !(load_relaxed(&c.rec->flags) & FDF_SHARED) &&
+                     !fd_nonblock(c.rec, c.fd));
+        if (ask) {
             r = try_recv(f, c.fd, op, flags);
             if (r != -EAGAIN) {
                 if (may_drain && r > 0 && (uint64_t)r < want && !(load_relaxed(&c.rec->flags) & FDF_URGENT) &&
@@ -260,6 +261,10 @@ static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op 
         r = block(&c, DIR_IN, edges, deadline, WAIT_READ, 0);
         if (unlikely(r == WAIT_NATIVE))
             return end(&c, native_on(f, &c));
+        if (unlikely(r == -EAGAIN) && !ask) { /* out of time: the edge may be on its way still */
+            store_relaxed(&c.rec->drained, 0u);
+            continue;
+        }
         if (r)
             return end(&c, r);
     }
