@@ -6,12 +6,14 @@
 #endif
 #include <criterion/criterion.h>
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
@@ -89,6 +91,32 @@ static void print_line(const char *text, void *context)
     fprintf(stderr, "%s\n", text);
 }
 
+/* Criterion's messages are sent by a thread of libnanomsg. While libc is not executable it must not
+ * run: wait until it has sent what there was and sleeps. Only we would wake it. */
+static void wait_until_alone(void)
+{
+    bool asleep;
+    do {
+        DIR *tasks = opendir("/proc/self/task");
+        cr_assert_not_null(tasks);
+        asleep = true;
+        for (struct dirent *task; (task = readdir(tasks));) {
+            char path[300], line[256] = "";
+            if (task->d_name[0] == '.' || atoi(task->d_name) == gettid())
+                continue;
+            snprintf(path, sizeof(path), "/proc/self/task/%s/stat", task->d_name);
+            FILE *f = fopen(path, "r");
+            if (!f)
+                continue;
+            const char *state = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+            asleep = asleep && state && state[2] == 'S';
+            fclose(f);
+        }
+        closedir(tasks);
+        sched_yield();
+    } while (!asleep);
+}
+
 static struct intercept_plan *patch(const struct intercept_config *c)
 {
     struct intercept_report report;
@@ -98,6 +126,7 @@ static struct intercept_plan *patch(const struct intercept_config *c)
     cr_assert_eq(intercept_scan(c, &plan, &report), 0, "%s", report.reason);
     const double scanned = now_us();
     cr_assert_eq(report.critical, 0, "%s", report.reason);
+    wait_until_alone();
     cr_assert_eq(intercept_apply(plan, &report), 0, "%s", report.reason);
     const double applied = now_us();
     print_report("patched", &report);
@@ -562,6 +591,7 @@ Test(intercept, revert_restores_the_text)
     struct intercept_plan *plan = patch(&config);
     unsigned long calls = __atomic_load_n(&test_entry_calls, __ATOMIC_RELAXED);
 
+    wait_until_alone();
     getppid();
     cr_expect_gt(__atomic_load_n(&test_entry_calls, __ATOMIC_RELAXED), calls);
     cr_assert_eq(intercept_revert(plan), 0);
@@ -658,7 +688,8 @@ static void exercise_signals(void)
     cr_expect_eq(signals, 2);
 
     /* interrupts a sleep, which says so */
-    const struct itimerspec in = {.it_value = {.tv_nsec = 2000000}};
+    const struct itimerspec in = {.it_value = {.tv_nsec = 2000000},
+                                  .it_interval = {.tv_nsec = 2000000}};
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
     timer_t timer;
     cr_expect_eq(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
@@ -666,8 +697,8 @@ static void exercise_signals(void)
     errno = 0;
     cr_expect_eq(nanosleep(&(struct timespec){.tv_sec = 100}, NULL), -1);
     cr_expect_eq(errno, EINTR);
-    cr_expect_eq(signals, 3);
     timer_delete(timer);
+    cr_expect_geq(signals, 3); /* more, if one came before the sleep */
 }
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
