@@ -831,8 +831,12 @@ long emul_sendmmsg(struct frame *f)
         if (r < 0)
             return i ? (long)i : r;
         mm.len = (uint32_t)r;
+        uint64_t total;
+        bool part = t != FD_DGRAM && !iov_total(mm.m.iov, mm.m.iovlen, &total) && (uint64_t)r < total;
         if (uaccess_copy((void *)(at + offsetof(__typeof__(mm), len)), &mm.len, 4))
             return i ? (long)i : -EFAULT;
+        if (part) /* ended by a timeout, a signal, or not blocking: what follows must not come before its rest */
+            return (long)i + 1;
     }
     return (long)vlen;
 }
