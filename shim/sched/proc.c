@@ -46,7 +46,8 @@ static uint64_t chaos_state;
 static int64_t poll_every; /* TSC ticks of POLL_NS */
 
 enum {
-    SPIN_NS = 15000,      /* how long an idle worker looks around before it sleeps */
+    SPIN_NS = 15000,      /* how long an idle worker looks around before it sleeps, at most: where that mostly */
+    SPIN_LEAST_NS = 2000, /* came to nothing, less */
     POLL_NS = 100000,     /* how long a busy proc goes without a look at descriptors */
     GQ_BATCH = 8,         /* taken from the global queue at once, unless it is long */
     NEXT_AGE_NS = 4000,   /* age from which a spinner takes another's next slot */
@@ -689,13 +690,15 @@ static void spin_stop(struct worker *w)
         sched_wake_one();
 }
 
-static struct uthread *steal(struct worker *w, struct proc *p, int64_t *due)
+static uint32_t spin_now = SPIN_NS; /* relaxed, by all: an update that is lost does no harm */
+
+static struct uthread *look_around(struct proc *p, int64_t *due)
 {
     struct uthread *seen_next = NULL;
     struct proc *seen_at = NULL;
     uint64_t start = tsc_now(), seen_when = 0, now;
-    uint64_t spin = (uint64_t)ns_to_tsc(SPIN_NS), age = (uint64_t)ns_to_tsc(NEXT_AGE_NS);
-    (void)w;
+    uint64_t spin = (uint64_t)ns_to_tsc(load_relaxed(&spin_now)), most = (uint64_t)ns_to_tsc(SPIN_NS);
+    uint64_t age = (uint64_t)ns_to_tsc(NEXT_AGE_NS);
     do {
         uint32_t off = proc_random(p);
         now = tsc_now();
@@ -737,8 +740,20 @@ static struct uthread *steal(struct worker *w, struct proc *p, int64_t *due)
             return gq_get(p, 1);
         for (int i = 0; i < 20; i++)
             cpu_relax();
-    } while (now - start < spin);
+    } while (now - start < spin || (seen_next && now - start < most));
     return NULL;
+}
+
+/* Look for work elsewhere, for a while. Spinning pays when work comes meanwhile; on a machine that is busy with others, it takes from them. */
+static struct uthread *steal(struct proc *p, int64_t *due)
+{
+    struct uthread *u = look_around(p, due);
+    uint32_t ns = load_relaxed(&spin_now);
+    if (u)
+        store_relaxed(&spin_now, ns < SPIN_NS / 2 ? ns * 2 : SPIN_NS);
+    else if (ns > SPIN_LEAST_NS)
+        store_relaxed(&spin_now, ns - ns / 8);
+    return u;
 }
 
 /* Nothing found: give the proc back and sleep, in the poller if nobody else does. Returns with
@@ -878,7 +893,7 @@ static struct uthread *find_runnable(struct worker *w, bool *inherit)
         store_relaxed(&w->pub->state, WORKER_SPIN);
         if (due == INT64_MIN)
             due = now_ns();
-        if ((u = steal(w, p, &due)))
+        if ((u = steal(p, &due)))
             return u;
     }
     return worker_idle(w);
