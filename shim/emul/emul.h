@@ -124,6 +124,8 @@ void signal_mask_push(struct uthread *u, uint64_t set);
 void signal_mask_pop(struct uthread *u);
 void signal_post_thread(struct uthread *u, int sig, const void *info); /* SIGPIPE to oneself */
 void signal_raise_self(int sig);
+void signal_exec_begin(struct uthread *u); /* before execve(2); and if it came back. Not in a hook */
+void signal_exec_failed(void);
 void signal_move(struct uthread *u); /* it was wired by the caller: have it go to its home soon. Any worker */
 void signal_uthread_exit(struct uthread *u);
 int signal_mask_native(uint64_t mask); /* set the kernel mask of this kernel thread */

@@ -1193,6 +1193,33 @@ static void from_kernel(const struct info *info)
         post_process(info);
 }
 
+/* What is pending outlives exec: from here on it is in the kernel, and stays there. */
+static uint32_t exec_holds; /* atomic: threads in execve; sigd takes nothing */
+
+void signal_exec_begin(struct uthread *u)
+{
+    struct info info;
+    int sig;
+    add_fetch(&exec_holds, 1u);
+    sigd_review(true);
+    do {
+        lock_take(&sig_lock);
+        sig = dequeue(&u->sig, u->sigmask, &info);
+        if (!sig)
+            sig = dequeue(&process, u->sigmask, &info);
+        hint();
+        lock_drop(&sig_lock);
+        if (sig)
+            kernel_post(&info);
+    } while (sig);
+}
+
+void signal_exec_failed(void)
+{
+    add_fetch(&exec_holds, (uint32_t)-1);
+    sigd_review(false);
+}
+
 static int sigd_main(void *arg)
 {
     (void)arg;
@@ -1200,6 +1227,8 @@ static int sigd_main(void *arg)
     for (;;) {
         uint32_t asked = load_acquire(&review_asked); /* before the look at masks */
         uint64_t set = ~SIG(POKE_SIGNAL), fds = load_relaxed(&signalfd_mask);
+        if (unlikely(load_acquire(&exec_holds)))
+            set = SIG(SIGD_WAKE);
         if (unlikely(fds)) {
             lock_take(&sig_lock);
             set &= ~(fds & ~wanted(fds));
@@ -1864,7 +1893,7 @@ int signal_activate(struct uthread *u, uint64_t mask)
     queue_free = NULL;
     waiters = NULL;
     signalfd_mask = mask ? signalfds_open() : 0;
-    review_asked = review_done = 0;
+    review_asked = review_done = exec_holds = 0;
     memset(&setxid, 0, sizeof setxid);
     memset(timers_known, 0, sizeof timers_known);
     itimers_armed = itimers_repeat = 7; /* perhaps, before */
