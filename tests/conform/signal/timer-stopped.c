@@ -16,9 +16,6 @@ static void handler(int number)
 
 static void *idle(void *arg)
 {
-    sigset_t all;
-    sigfillset(&all);
-    CHECK_OK(pthread_sigmask(SIG_BLOCK, &all, NULL));
     CHECK_OK(sem_wait(&done));
     return arg;
 }
@@ -37,7 +34,12 @@ int main(void)
     struct itimerspec every_ns = {{0, 100000}, {0, 100000}}, off_ns = {{0, 0}, {0, 0}};
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
     CHECK_OK(sem_init(&done, 0, 0));
+    sigset_t alrm;
+    sigemptyset(&alrm);
+    sigaddset(&alrm, SIGALRM);
+    CHECK_OK(pthread_sigmask(SIG_BLOCK, &alrm, NULL)); /* for the other, from its first moment on */
     pthread_t other = t_go(idle, NULL);
+    CHECK_OK(pthread_sigmask(SIG_UNBLOCK, &alrm, NULL));
     for (int i = 0; i < 400; i++) {
         timer_t timer;
         CHECK_OK(sigaction(SIGALRM, &act, NULL));
