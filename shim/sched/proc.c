@@ -49,6 +49,7 @@ enum {
     SPIN_NS = 15000,      /* how long an idle worker looks around before it sleeps, at most: where that mostly */
     SPIN_LEAST_NS = 2000, /* came to nothing, less */
     POLL_NS = 100000,     /* how long a busy proc goes without a look at descriptors */
+    POLL_OVER = 32,       /* user threads */
     GQ_BATCH = 8,         /* taken from the global queue at once, unless it is long */
     NEXT_AGE_NS = 4000,   /* age from which a spinner takes another's next slot */
     G0_SIZE = 64 * 1024,
@@ -874,9 +875,10 @@ static struct uthread *find_runnable(struct worker *w, bool *inherit)
         if (load_relaxed(&sched.npollwait) && p->tick % 244 == 0 && (u = poll_now(p)))
             return u;
     }
-    /* What waits for descriptors is not to wait for all that is queued here, which may be long: look for it every 0.1 ms. */
-    if (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) &&
-        (int64_t)w->now_tsc - load_relaxed(&sched.last_poll) > poll_every && (u = poll_now(p)))
+    /* Where turns are long, what waits for descriptors is not to wait for all that is queued here: look every 0.1 ms. (Not over a
+     * long queue: it would overflow into the global one, which would be served late.) */
+    if (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) && !load_relaxed(&sched.gq_len) &&
+        (int64_t)w->now_tsc - load_relaxed(&sched.last_poll) > poll_every && runq_len(p) < POLL_OVER && (u = poll_now(p)))
         return u;
     if ((u = runq_get(p, inherit)))
         return u;
