@@ -54,8 +54,8 @@ struct timer {
  * makes none of them without C. */
 enum { ATTN_SIGNAL = 1, ATTN_YIELD = 2, ATTN_BLOCKS = 1 << 16 };
 
-/* What vector state is saved in u->xsave. */
-enum { VEC_NONE, VEC_SSE, VEC_FULL, VEC_NEW };
+/* What vector state is saved, and where (switch.S). */
+enum { VEC_NONE, VEC_SSE, VEC_FULL, VEC_NEW, VEC_STACK };
 
 struct sigpending {
     uint64_t mask;

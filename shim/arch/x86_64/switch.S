@@ -4,7 +4,9 @@
  * registers is the user thread's. XGETBV(1) tells which components are in use. When it is SSE
  * alone (by far the common case after vzeroupper), sixteen moves and MXCSR do in 10 ns what
  * xsavec + xrstor do in 160 on the machine this was measured on (docs/design/switch.md), and they lie on the
- * user thread's own stack. Else everything goes to u->xsave, which costs no memory until it is used.
+ * user thread's own stack. With more in use (AVX after use on AMD; AVX-512's upper registers, which glibc's string functions leave so)
+ * an XSAVE area of what is in use lies there, at most 2.4 KB: most often it is in a page that the thread has touched anyway, where an area
+ * apart would cost 2.5 KB for each parked thread. What is larger yet (AMX) goes to u->xsave, which costs no memory until it is used.
  */
 #include "frame.h"
 
@@ -12,12 +14,14 @@
 #define VEC_SSE  1
 #define VEC_FULL 2
 #define VEC_NEW  3
+#define VEC_STACK 4
 
         .hidden vec_kind        /* int: 0 xgetbv(1)+xsavec, 1 xsave, 2 fxsave */
         .hidden vec_pku         /* int: 1 when the kernel has enabled protection keys */
         .hidden vec_init_area   /* an XSAVE area in compacted form with nothing in it */
         .hidden uthread_begin
         .text
+#define VEC_ON_STACK 0x2e7      /* x87 SSE AVX opmask ZMM_Hi256 Hi16_ZMM PKRU */
 
 /* noreturn ctx_park(struct uthread *u, uint64_t g0_top, void (*fn)(struct uthread *u), uint64_t *inuse)
  * Save the current user thread's context in u and run fn(u) on the scheduler stack. The matching
@@ -91,6 +95,42 @@ ctx_park:
         movl    %eax, 260(%rsp)
         jmp     .Lsaved
 .Lsave_full:
+        testl   $~VEC_ON_STACK, %eax
+        jnz     .Lsave_area
+        movl    $576, %ecx                  /* legacy area and header; then the components, in compacted form */
+        leal    256(%rcx), %edx
+        testl   $4, %eax                    /* AVX */
+        cmovnzl %edx, %ecx
+        leal    64(%rcx), %edx
+        testl   $32, %eax                   /* opmask */
+        cmovnzl %edx, %ecx
+        leal    512(%rcx), %edx
+        testl   $64, %eax                   /* ZMM_Hi256 */
+        cmovnzl %edx, %ecx
+        leal    1024(%rcx), %edx
+        testl   $128, %eax                  /* Hi16_ZMM */
+        cmovnzl %edx, %ecx
+        leal    64(%rcx), %edx
+        testl   $512, %r11d                 /* PKRU: 8 bytes */
+        cmovnzl %edx, %ecx
+        movq    %rsp, %rdx
+        subq    %rcx, %rsp
+        andq    $-64, %rsp
+        movq    %rsp, UTHREAD_RSP(%rdi)
+        movq    %rdx, 464(%rsp)             /* of the legacy area, free for software: where the context is */
+        xorl    %edx, %edx
+        movq    %rdx, 528(%rsp)             /* of the header xsavec writes the first 16 bytes, xrstor wants zeros after them */
+        movq    %rdx, 536(%rsp)
+        movq    %rdx, 544(%rsp)
+        movq    %rdx, 552(%rsp)
+        movq    %rdx, 560(%rsp)
+        movq    %rdx, 568(%rsp)
+        movl    %r11d, %eax
+        orl     $3, %eax
+        xsavec64 (%rsp)
+        movl    $VEC_STACK, UTHREAD_VEC(%rdi)
+        jmp     .Lsaved
+.Lsave_area:
         movl    $VEC_FULL, UTHREAD_VEC(%rdi)
         movl    $-1, %eax
         movl    $-1, %edx
@@ -174,6 +214,8 @@ ctx_resume:
 .Lrest_other:
         cmpl    $VEC_NEW, %ecx
         je      .Lrest_new
+        cmpl    $VEC_STACK, %ecx
+        je      .Lrest_stack
         cmpl    $VEC_FULL, %ecx
         jne     .Lrestored
         movl    $-1, %eax
@@ -184,6 +226,13 @@ ctx_resume:
         jmp     .Lrestored
 1:      fxrstor64 (%r8)
         jmp     .Lrestored
+.Lrest_stack:
+        movq    UTHREAD_RSP(%rdi), %r8
+        movl    $-1, %eax
+        movl    $-1, %edx
+        xrstor64 (%r8)
+        movq    464(%r8), %rsp
+        jmp     .Lrest_fs
 .Lrest_new: /* a new thread inherits the floating point environment, nothing else: MXCSR and FCW lie below
              * its context */
         movq    UTHREAD_RSP(%rdi), %r8
