@@ -8,6 +8,7 @@
  * scheduler's).
  */
 #include "../conform/t.h"
+#include "../../shim/stats/page.h"
 
 #define SLOTS 48
 
@@ -187,6 +188,42 @@ static int descriptors(void)
     return n;
 }
 
+/* Under handoff, by its statistics page: one user thread is left, and no more workers than the work could have needed. */
+static void no_leak(void)
+{
+    const char *preload = getenv("LD_PRELOAD"), *run = getenv("XDG_RUNTIME_DIR");
+    char paths[3][300] = {""};
+    int fd = -1, pid = (int)getpid(), uid = (int)getuid();
+    if (!preload || !strstr(preload, "libhandoff"))
+        return;
+    if (run)
+        snprintf(paths[0], sizeof paths[0], "%s/handoff/%d", run, pid);
+    snprintf(paths[1], sizeof paths[1], "/dev/shm/handoff-%d/%d", uid, pid);
+    snprintf(paths[2], sizeof paths[2], "/tmp/handoff-%d/%d", uid, pid);
+    for (int i = 0; i < 3 && fd < 0; i++)
+        fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    struct stats_header h;
+    CHECK_EQ(pread(fd, &h, sizeof h, 0), sizeof h);
+    CHECK_EQ(h.state, STATS_ACTIVE);
+    uint32_t live = 0;
+    for (int turn = 0; turn < 100; turn++) { /* who was joined may be on its last steps */
+        live = 0;
+        for (uint32_t i = 0; i < h.uthreads_hwm; i++) {
+            struct stats_uthread u;
+            CHECK_EQ(pread(fd, &u, sizeof u, (off_t)(h.uthreads_off + (uint64_t)i * h.uthread_stride)), sizeof u);
+            live += u.tid != 0 && u.state != UTHREAD_FREE;
+        }
+        if (live == 1)
+            break;
+        usleep(10000);
+    }
+    CHECK_EQ(live, 1);
+    CHECK(h.uthreads_hwm <= 4 * SLOTS); /* slots are used again */
+    CHECK(h.workers_hwm <= 4 * SLOTS);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t state = argc > 1 ? strtoull(argv[1], NULL, 10) * 2654435761u + 1 : 1;
@@ -223,6 +260,7 @@ int main(int argc, char **argv)
             end(&slots[i]);
     CHECK_EQ(guarded_a, guarded_b);
     CHECK_EQ(descriptors(), before);
+    no_leak();
     fprintf(stderr, "%ld turns, %ld echoes, %ld cancelled, %ld signals\n", turns, echoes,
             (long)cleanups, (long)signals_seen);
     return 0;
