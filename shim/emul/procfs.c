@@ -133,12 +133,15 @@ static inline bool proc_path(uint64_t path, struct proc_path *out)
 }
 
 /* The call with the kernel thread's path in place of the program's. */
-static long on_kernel_thread(struct frame *f, uint64_t *arg, const struct proc_path *p)
+static long on_kernel_thread(struct frame *f, uint64_t *arg, const struct proc_path *p, bool answered)
 {
     char path[PATH_SHOWN + 32];
     struct worker *w = p->u == uthread_self() ? worker_self() : load_relaxed(&p->u->worker);
     struct frame g = *f;
-    format(path, sizeof path, "/proc/self/task/%d%s", w && w->ktid ? w->ktid : stats->pid, p->rest);
+    int32_t ktid = w && w->ktid ? w->ktid : stats->pid;
+    if (ktid == p->tid) /* main on the first kernel thread: its own path. `answered`: the kernel said ENOENT to that already */
+        return answered ? -ENOENT : native_sys(f);
+    format(path, sizeof path, "/proc/self/task/%d%s", ktid, p->rest);
     *(uint64_t *)((char *)&g + ((char *)arg - (char *)f)) = (uint64_t)path;
     return native_sys(&g);
 }
@@ -229,7 +232,7 @@ long procfs_enoent(struct frame *f)
     }
     if (likely(!proc_path(*arg, &p)))
         return -ENOENT;
-    return opens && is_comm(&p) ? comm_open(&p, flags) : on_kernel_thread(f, arg, &p);
+    return opens && is_comm(&p) ? comm_open(&p, flags) : on_kernel_thread(f, arg, &p, true);
 }
 
 static long readlink_call(struct frame *f, uint64_t *arg, uint64_t out, uint64_t size)
@@ -238,7 +241,7 @@ static long readlink_call(struct frame *f, uint64_t *arg, uint64_t out, uint64_t
     if (likely(!proc_path(*arg, &p)))
         return native_sys(f);
     if (*p.rest || !after(p.text, "/proc/thread-self"))
-        return on_kernel_thread(f, arg, &p);
+        return on_kernel_thread(f, arg, &p, false);
     char text[40];
     size_t n = format(text, sizeof text, "%d/task/%d", stats->pid, p.tid);
     if ((int)size <= 0)

@@ -105,6 +105,10 @@ int main(void)
     }
     path_of(path, tids[0], "/nothing-there");
     CHECK_ERR(access(path, F_OK), ENOENT);
+    path_of(path, getpid(), "/nothing-there"); /* main's own, on whatever kernel thread it is */
+    CHECK_ERR(access(path, F_OK), ENOENT);
+    CHECK_ERR(readlink(path, text, sizeof text), ENOENT);
+    CHECK_ERR(access("/proc/thread-self/nothing-there", F_OK), ENOENT);
     ssize_t n = readlink("/proc/thread-self", text, sizeof text - 1);
     CHECK_GE(n, 1);
     text[n] = 0;
