@@ -47,7 +47,7 @@ static int64_t poll_every; /* TSC ticks of POLL_NS */
 
 enum {
     SPIN_NS = 15000,      /* how long an idle worker looks around before it sleeps, at most: where that mostly */
-    SPIN_LEAST_NS = 2000, /* came to nothing, less */
+    SPIN_LEAST_NS = 400,  /* came to nothing, less: one look around */
     POLL_NS = 100000,     /* how long a busy proc goes without a look at descriptors */
     POLL_OVER = 32,       /* user threads */
     GQ_BATCH = 8,         /* taken from the global queue at once, unless it is long */
@@ -642,8 +642,19 @@ void block_end(void)
 
 /* ---- the scheduler loop ---- */
 
+static uint32_t spin_now = SPIN_NS; /* how long idle workers look around. Relaxed, by all: an update that is lost does no harm */
+
+/* Work came at `since` + what has passed, to a worker that had given up looking: was it hasty? */
+static void work_came(uint64_t since)
+{
+    uint32_t ns = load_relaxed(&spin_now);
+    if (tsc_now() - since < (uint64_t)ns_to_tsc(SPIN_NS))
+        store_relaxed(&spin_now, ns < SPIN_NS / 2 ? ns * 2 : SPIN_NS);
+}
+
 static void worker_sleep(struct worker *w)
 {
+    uint64_t since = tsc_now();
     store_relaxed(&w->pub->state, WORKER_SLEEP);
     COUNT_SHARED(worker_sleeps);
     while (!load_acquire(&w->wake)) /* pairs with the xchg in worker_for */
@@ -652,8 +663,10 @@ static void worker_sleep(struct worker *w)
     store_relaxed(&w->pub->state, WORKER_SPIN);
     struct proc *p = w->given;
     w->given = NULL;
-    if (p)
+    if (p) {
+        work_came(since);
         proc_acquire(w, p);
+    }
 }
 
 static struct uthread *inject(struct uthread *list, uint32_t n)
@@ -690,8 +703,6 @@ static void spin_stop(struct worker *w)
     if (add_fetch(&sched.nspinning, (uint32_t)-1) == 0)
         sched_wake_one();
 }
-
-static uint32_t spin_now = SPIN_NS; /* relaxed, by all: an update that is lost does no harm */
 
 static struct uthread *look_around(struct proc *p, int64_t *due)
 {
