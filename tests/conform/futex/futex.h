@@ -15,19 +15,22 @@ T_UNUSED static long futex(void *word, int op, uint32_t value, const void *timeo
 
 #define COUNT(n) ((const void *)(uintptr_t)(n))
 
-/* gather: move `count` waiters, however late they come, from one word to another; none wakes. */
+/* gather: move `count` waiters, however late they come, from one word to another, where nobody waits yet; none wakes. One that the
+ * kernel sent back to its first word (see below) was moved twice and would count twice, so all are moved aside and counted on
+ * their way back, until they are `count` at once. */
 T_UNUSED static void gather(uint32_t *from, uint32_t *to, int count, int flag)
 {
-    int moved = 0;
-    while (moved < count) {
-        long n = futex(from, FUTEX_REQUEUE | flag, 0, COUNT(INT_MAX), to, 0);
+    static uint32_t aside;
+    for (;;) {
+        long n = futex(from, FUTEX_REQUEUE | flag, 0, COUNT(INT_MAX), &aside, 0);
         CHECK_GE(n, 0);
-        moved += (int)n;
-        if (n == 0)
-            sched_yield();
+        CHECK_GE(futex(to, FUTEX_REQUEUE | flag, 0, COUNT(INT_MAX), &aside, 0), 0);
+        n = futex(&aside, FUTEX_REQUEUE | flag, 0, COUNT(INT_MAX), to, 0);
+        CHECK(n >= 0 && n <= count);
+        if (n == count)
+            return;
+        sched_yield();
     }
-    if (moved > count) /* one was moved twice: see below */
-        execl("/proc/self/exe", "again", (char *)NULL);
 }
 
 /* The kernel may wake a requeued waiter for reasons of its own (a late wake-up of a lock inside
