@@ -18,6 +18,7 @@
 #include "../base/atomic.h"
 #include "../base/base.h"
 #include "../base/sys.h"
+#include "debugger.h"
 
 #define JMP_BYTES 5
 
@@ -141,6 +142,8 @@ int intercept_apply(struct intercept_plan *plan, struct intercept_report *report
     }
     plan->next = intercept_applied;
     intercept_applied = plan;
+    for (unsigned i = 0; i < plan->block_count; i++)
+        debugger_add(&plan->blocks[i]);
     return 0;
 }
 

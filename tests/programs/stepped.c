@@ -25,5 +25,8 @@ int main(void)
     if (pthread_create(&thread, NULL, nothing, NULL) != 0 || pthread_join(thread, NULL) != 0)
         return 1;
     stepped(file, ends[0]);
+    if (write(ends[1], "x", 1) != 1)
+        return 1;
+    stepped(file, ends[0]);
     return 0;
 }
