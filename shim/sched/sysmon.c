@@ -45,6 +45,12 @@ static bool stalled(struct proc *p, struct worker *w, int64_t tsc)
     return since && (w->stall_cpu - before) * 4 < tsc_to_ns(tsc - since);
 }
 
+static void ask_to_yield(struct uthread *u)
+{
+    if (!(load_relaxed(&u->attn) & ATTN_YIELD))
+        fetch_or(&u->attn, (uint32_t)ATTN_YIELD);
+}
+
 /* One look at p. Returns true when something was done; *watch: look again soon. */
 static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch)
 {
@@ -53,6 +59,9 @@ static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch)
         return false;
     uint32_t tick = load_relaxed(&p->tick), sys = load_relaxed(&w->systick);
     bool in_sys = load_relaxed(&w->sysno1) != 0;
+    work = work || work_waits(p) || load_relaxed(&sched.surplus) || chaos(64);
+    struct uthread *u = load_relaxed(&w->cur);
+    bool slice_over = work && u && tsc - (int64_t)p->slice_start >= sched.preempt_tsc;
     if (tick != p->seen_tick || (in_sys && sys != p->seen_sys) || in_sys != p->seen_in_sys) {
         p->seen_tick = tick;
         p->seen_sys = sys;
@@ -60,10 +69,12 @@ static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch)
         p->seen_in_sys = in_sys;
         w->cpu_seen = 0;
         w->stall_since = 0;
+        /* Call after short call, and so never twice in the same place: to yield at the end of one is all that is asked. */
+        if (slice_over)
+            ask_to_yield(u);
         return false;
     }
     int64_t in_state = tsc - p->seen_since;
-    work = work || work_waits(p) || load_relaxed(&sched.surplus) || chaos(64);
     if (in_sys) {
         if (in_state < sched.retake_tsc || !work)
             return false;
@@ -82,13 +93,10 @@ static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch)
         proc_give(p);
         return true;
     }
-    if (tsc - (int64_t)p->slice_start < sched.preempt_tsc)
-        return false;
-    struct uthread *u = load_relaxed(&w->cur);
-    if (!u)
+    if (!slice_over)
         return false;
     if (!w->cpu_seen) { /* first: ask */
-        fetch_or(&u->attn, (uint32_t)ATTN_YIELD);
+        ask_to_yield(u);
         int64_t cpu = thread_cpu_ns(w->ktid);
         w->cpu_seen = cpu > 0 ? (uint64_t)cpu : 1;
         p->seen_since = tsc;
