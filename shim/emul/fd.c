@@ -169,6 +169,7 @@ static void link_waiter(struct fdrec *rec, struct fdwaiter *w)
     else
         store_relaxed(&rec->head, w);
     rec->tail = w;
+    rec->idle = 0;
     store_release(&w->rec, rec);
 }
 static void unlink_waiter(struct fdrec *rec, struct fdwaiter *w)
@@ -388,6 +389,20 @@ static uint32_t wake_waiters(struct fdrec *rec, uint8_t dir, enum whom whom, enu
     return n;
 }
 
+/* An edge for nobody, under rec's lock. Each costs whoever polls: an epoll instance whose owner waits in the kernel, a socket that went to an
+ * event loop, would wake the poller for everything they get. So after some the descriptor is let go; who waits next
+ * registers it anew, which reports what is there. */
+static void edge_in_vain(struct fdrec *rec, int fd)
+{
+    enum { IN_VAIN = 8, IN_VAIN_OTHER = 2 };
+    if (++rec->idle < (rec->type == FD_OTHER ? IN_VAIN_OTHER : IN_VAIN))
+        return;
+    rec->idle = 0;
+    rec->drained = 0; /* no edge will tell of more */
+    netpoll_unwatch(rec, fd);
+    COUNT_SHARED(netpoll_drops);
+}
+
 uint32_t fd_event(uint32_t fd, uint32_t gen, uint32_t ev, struct uthread **list)
 {
     if (fd >= FDS_MAX)
@@ -407,6 +422,8 @@ uint32_t fd_event(uint32_t fd, uint32_t gen, uint32_t ev, struct uthread **list)
             store_release(&rec->edges_out, rec->edges_out + 1);
             n += wake_waiters(rec, DIR_OUT, whom, WAKE_EVENT, list);
         }
+        if (!rec->head && rec->watched)
+            edge_in_vain(rec, (int)fd);
     }
     lock_drop(&rec->lock);
     return n;

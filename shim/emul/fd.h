@@ -47,7 +47,7 @@ struct fdrec {
     uint8_t type;      /* enum fd_type; atomic */
     uint8_t watched;   /* DIR_* that netpoll reports; under lock */
     uint8_t turn;      /* DIR_*: somebody looks and calls (fd_turn_take); under lock */
-    uint8_t pad;
+    uint8_t idle;      /* edges since somebody last waited; under lock */
     uint16_t flags;    /* FDF_*; atomic */
     uint16_t pad2;
     uint32_t edges_in, edges_out; /* atomic; changed under lock */
