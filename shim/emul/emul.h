@@ -54,6 +54,9 @@ long sys_intr(struct frame *f); /* entry.S: the call, unless a signal waits */
  * hook == 0 (native_sys) or hook state (native_in_hook, which returns to hook state). */
 long native_sys(struct frame *f);
 long native_block(struct frame *f);
+/* The same for an event loop, which goes on as an ordinary kernel thread, at no more cost than natively, until it needs the scheduler
+ * (hook_enter): the kernel is fair to it, and what it does in between keeps nobody from a proc. From hook == 0. */
+long native_wait(struct frame *f);
 long native_block_in_hook(struct frame *f);
 /* As native_block_in_hook, unless too many workers stand in the kernel (sched.h, block_admit): then false. `again`: see there. */
 bool native_block_admitted(struct frame *f, bool again, long *result);

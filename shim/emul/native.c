@@ -110,6 +110,12 @@ static cold void note_short(struct uthread *u, uint64_t nr)
         fetch_and(&u->attn, ~(uint32_t)ATTN_BLOCKS);
 }
 
+static void want_proc(void)
+{
+    hook_enter();
+    hook_exit();
+}
+
 /* The proc was asked for, or taken, during a call. */
 static cold void after_taking(uint64_t nr)
 {
@@ -118,8 +124,7 @@ static cold void after_taking(uint64_t nr)
         if (run_without_proc())
             return;
     }
-    hook_enter();
-    hook_exit();
+    want_proc();
 }
 
 static cold long native_likely(struct frame *f);
@@ -169,7 +174,8 @@ static long block_counted(struct frame *f)
     return settle(f, r);
 }
 
-static long native_likely(struct frame *f)
+/* Without a proc, whether or not there is one now. From hook == 0; after it there is none. */
+static long call_away(struct frame *f, uint64_t *took)
 {
     struct worker *w = worker_self();
     struct uthread *u = w->cur;
@@ -187,21 +193,36 @@ static long native_likely(struct frame *f)
     if (owned)
         entersyscall_block((int)f->nr);
     long r = sys_intr(f);
-    uint64_t took = tsc_now() - since;
-    w->now_tsc += took;
+    *took = tsc_now() - since;
+    w->now_tsc += *took; /* a wait is not counted as CPU time (cputime.c) */
     if (owned) {
         block_end();
         store_relaxed(&w->sysno1, 0u);
     }
     store_relaxed(&u->pub->state, UTHREAD_RUNNING);
+    return r;
+}
+
+static long native_likely(struct frame *f)
+{
+    struct uthread *u = worker_self()->cur;
+    uint64_t took;
+    long r = call_away(f, &took);
     if ((int64_t)took < sched.retake_tsc / 2)
         note_short(u, f->nr);
     else
         note_blocked(u, f->nr);
-    if (!(load_relaxed(&u->attn) & ATTN_BLOCKS) || !run_without_proc()) {
-        hook_enter();
-        hook_exit();
-    }
+    if (!(load_relaxed(&u->attn) & ATTN_BLOCKS) || !run_without_proc())
+        want_proc();
+    return settle(f, r);
+}
+
+long native_wait(struct frame *f)
+{
+    uint64_t took;
+    long r = call_away(f, &took);
+    if (!run_without_proc())
+        want_proc();
     return settle(f, r);
 }
 

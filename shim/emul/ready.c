@@ -28,7 +28,7 @@ static uint32_t in_kernel; /* atomic */
 
 static uint32_t kernel_wait_budget(void)
 {
-    uint32_t n = 2 * sched.nprocs, most = sched.max_workers / 4;
+    uint32_t n = 4 * sched.nprocs, most = sched.max_workers / 4;
     return n < most ? n : most;
 }
 
@@ -36,11 +36,13 @@ bool kernel_wait_enter(void)
 {
     if (load_relaxed(&in_kernel) >= kernel_wait_budget() || chaos(2))
         return false;
-    hook_enter(); /* timers do not count: whoever takes the poller's role then sees to them for long */
-    bool others = work_waits(worker_self()->proc) || (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller));
-    hook_exit();
-    if (others)
-        return false;
+    if (load_relaxed(&worker_self()->claim) != CLAIM_LOST) { /* else nothing is held up */
+        hook_enter(); /* timers do not count: whoever takes the poller's role then sees to them for long */
+        bool others = work_waits(worker_self()->proc) || (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller));
+        hook_exit();
+        if (others)
+            return false;
+    }
     if (add_fetch(&in_kernel, 1u) > kernel_wait_budget()) {
         add_fetch(&in_kernel, (uint32_t)-1);
         return false;
@@ -60,10 +62,14 @@ void ready_reset(void)
 
 /* A signal that came before the call began ends it all the same: it may be the mask given with the call that lets it in,
  * and made again after the handler the call would wait for the next. */
+static long ended(long r)
+{
+    return r == -ERESTARTSYS - 1 ? -ERESTARTNOHAND : r;
+}
+
 static long block_natively(struct frame *g)
 {
-    long r = native_block(g);
-    return r == -ERESTARTSYS - 1 ? -ERESTARTNOHAND : r;
+    return ended(native_block(g));
 }
 
 /* The call in g, natively and waiting. True: done, *r is its result. */
@@ -71,7 +77,7 @@ static bool wait_in_kernel(struct frame *g, long *r)
 {
     if (!kernel_wait_enter())
         return false;
-    *r = block_natively(g);
+    *r = ended(native_wait(g));
     kernel_wait_leave();
     return true;
 }
