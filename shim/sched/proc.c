@@ -48,6 +48,9 @@ static int64_t poll_every; /* TSC ticks of POLL_NS */
 enum {
     SPIN_NS = 15000,      /* how long an idle worker looks around before it sleeps, at most: where that mostly */
     SPIN_LEAST_NS = 400,  /* came to nothing, less: one look around */
+    VAIN_POLLS = 8,       /* after so many there is no look before sleep, */
+    VAIN_POLLS_OVER_NS = 3000, /* until one finds something in less: without having slept */
+    TIMER_NEAR_NS = 4000, /* about what it takes to go to sleep and come back */
     POLL_NS = 100000,     /* how long a busy proc goes without a look at descriptors */
     POLL_OVER = 32,       /* user threads */
     GQ_BATCH = 8,         /* taken from the global queue at once, unless it is long */
@@ -690,8 +693,11 @@ static struct uthread *poll_now(struct proc *p)
     sched.last_poll = (int64_t)tsc_now();
     p->st->netpoll_polls++;
     struct uthread *list = sched_up.poll(0, &n);
-    if (!list)
+    if (!list) {
+        p->vain_polls++;
         return NULL;
+    }
+    p->vain_polls = 0;
     p->st->netpoll_wakes += n;
     return inject(list, n);
 }
@@ -739,9 +745,9 @@ static struct uthread *look_around(struct proc *p, int64_t *due)
                 event(p, EV_STEAL, u->tid);
                 return u;
             }
-            if (load_relaxed(&v->timer_min) != INT64_MAX && load_relaxed(&v->timer_min) <= *due) {
-                *due = now_ns();
-                uint32_t fired = timers_run(v, *due);
+            int64_t when = load_relaxed(&v->timer_min);
+            if (when != INT64_MAX && when <= *due + tsc_to_ns((int64_t)(now - start))) {
+                uint32_t fired = timers_run(v, now_ns());
                 p->st->timers_fired += fired;
                 bool inherit;
                 if (fired && (u = runq_get(p, &inherit)))
@@ -827,17 +833,21 @@ static struct uthread *worker_idle(struct worker *w)
         }
         store_relaxed(&w->pub->state, WORKER_POLL);
         uint32_t n = 0;
-        struct uthread *list = sched_up.poll(delta, &n);
+        uint64_t since = tsc_now();
+        struct uthread *list = delta ? sched_up.poll(delta, &n) : NULL; /* 0: a timer is due */
         store_seq(&sched.poll_until, 0);
         store_seq(&sched.poller, 0u);
         store_relaxed(&w->pub->state, WORKER_SPIN);
-        COUNT_SHARED(netpoll_polls);
+        if (delta)
+            COUNT_SHARED(netpoll_polls);
         if (n)
             __atomic_fetch_add(&stats_shared->netpoll_wakes, n, __ATOMIC_RELAXED);
         p = idle_take();
         if (p) {
             proc_acquire(w, p);
             w->now_tsc = tsc_now();
+            if (n && (int64_t)(w->now_tsc - since) < ns_to_tsc(VAIN_POLLS_OVER_NS))
+                p->vain_polls = 0; /* it was there already */
             return list ? inject(list, n) : NULL;
         }
         while (list) {
@@ -882,6 +892,22 @@ static cold void timers_unused(struct proc *mine, int64_t *due)
     }
 }
 
+/* p's next timer is due before we could have gone to sleep and come back: wait for it here. */
+static struct uthread *timer_at_once(struct proc *p, int64_t *due)
+{
+    int64_t when;
+    bool inherit;
+    do {
+        cpu_relax();
+        *due = now_ns();
+        when = load_relaxed(&p->timer_min); /* anew: another worker may run it, or who waits be woken otherwise */
+        if (when == INT64_MAX || when - *due > TIMER_NEAR_NS || load_relaxed(&sched.gq_len))
+            return NULL;
+    } while (when > *due);
+    p->st->timers_fired += timers_run(p, *due);
+    return runq_get(p, &inherit);
+}
+
 static struct uthread *find_runnable(struct worker *w, bool *inherit)
 {
     struct proc *p = w->proc;
@@ -909,7 +935,10 @@ static struct uthread *find_runnable(struct worker *w, bool *inherit)
         return u;
     if ((u = gq_get(p, load_relaxed(&sched.gq_len) > RUNQ_SIZE / 2 ? RUNQ_SIZE / 2 : GQ_BATCH)))
         return u;
-    if (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) && (u = poll_now(p)))
+    if (load_relaxed(&p->timer_min) != INT64_MAX && (u = timer_at_once(p, &due)))
+        return u;
+    /* Where that finds nothing as a rule it is left to the poller: mostly us, in a moment. */
+    if (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) && (p->vain_polls < VAIN_POLLS || chaos(2)) && (u = poll_now(p)))
         return u;
     uint32_t busy = sched.nprocs - load_relaxed(&sched.nidle_procs);
     if (sched.nprocs > 1 && (w->spinning || 2 * load_relaxed(&sched.nspinning) < busy)) {

@@ -7,7 +7,14 @@
 
 #include "../emul/emul.h"
 
-enum { MIN_DELAY_NS = 20000, MAX_DELAY_NS = 10000000, MID_DELAY_NS = 1000000, STALL_NS = 100000 };
+enum {
+    MIN_DELAY_NS = 20000, /* after a proc was taken: more may be due */
+    MIN_LOOKS = 10,       /* so many times; then twice as long, and so on. Each look is a switch to us and back */
+    HELP_DELAY_NS = 200000, /* after other help */
+    MID_DELAY_NS = 1000000,
+    MAX_DELAY_NS = 10000000,
+    STALL_NS = 100000
+};
 
 static int64_t thread_cpu_ns(int32_t ktid)
 {
@@ -242,7 +249,7 @@ int sysmon_main(void *arg)
         int64_t ts[2] = {delay / NSEC_PER_SEC, delay % NSEC_PER_SEC};
         futex_wait_kernel(&sched.sysmon_asleep, load_relaxed(&sched.sysmon_asleep), ts);
         int64_t now = now_ns(), tsc = (int64_t)tsc_now();
-        bool did = false, watch = false;
+        bool did = false, helped = false, watch = false;
 
         if (options.debug.schedtrace > 0 && now >= trace_next) {
             schedtrace(now);
@@ -263,11 +270,11 @@ int sysmon_main(void *arg)
                 timers_run(&sched.procs[i], now);
             if (load_relaxed(&sched.npollwait))
                 poll_for_all();
-            did = true;
+            helped = true;
         }
         if (work && load_relaxed(&sched.nidle_procs)) {
             sched_wake_one();
-            did = !load_relaxed(&sched.need_worker);
+            helped = !load_relaxed(&sched.need_worker);
         }
         relieve(now);
         if (chaos(16))
@@ -299,7 +306,9 @@ int sysmon_main(void *arg)
         if (did) {
             delay = MIN_DELAY_NS;
             idle = 0;
-        } else if (++idle > 50) {
+        } else if (helped && delay > HELP_DELAY_NS) {
+            delay = HELP_DELAY_NS;
+        } else if (++idle > MIN_LOOKS) {
             delay *= 2;
             int64_t max = load_relaxed(&sched.nidle_procs) && !quiet ? MID_DELAY_NS : MAX_DELAY_NS;
             if (delay > max)
