@@ -1,6 +1,7 @@
 #include "fd.h"
 #include "kwait.h"
 
+#include "../base/list.h"
 #include "../sched/internal.h"
 
 #include <linux/eventpoll.h>
@@ -162,26 +163,13 @@ bool fd_nonblock(struct fdrec *rec, int fd)
  */
 static void link_waiter(struct fdrec *rec, struct fdwaiter *w)
 {
-    w->next = NULL;
-    w->prev = rec->tail;
-    if (rec->tail)
-        rec->tail->next = w;
-    else
-        store_relaxed(&rec->head, w);
-    rec->tail = w;
+    list_append(rec, w);
     rec->idle = 0;
     store_release(&w->rec, rec);
 }
 static void unlink_waiter(struct fdrec *rec, struct fdwaiter *w)
 {
-    if (w->prev)
-        w->prev->next = w->next;
-    else
-        store_relaxed(&rec->head, w->next);
-    if (w->next)
-        w->next->prev = w->prev;
-    else
-        rec->tail = w->prev;
+    list_remove(rec, w);
     store_release(&w->rec, NULL);
 }
 

@@ -17,6 +17,8 @@
  */
 #include "emul.h"
 
+#include "../base/list.h"
+
 #include <linux/futex.h>
 
 struct futex_waiter {
@@ -60,25 +62,12 @@ static inline struct bucket *bucket_of(const uint32_t *addr)
 static void link_waiter(struct bucket *b, struct futex_waiter *w)
 {
     w->bucket = b;
-    w->next = NULL;
-    w->prev = b->tail;
-    if (b->tail)
-        b->tail->next = w;
-    else
-        b->head = w;
-    b->tail = w;
+    list_append(b, w);
 }
 
 static void unlink_waiter(struct bucket *b, struct futex_waiter *w)
 {
-    if (w->prev)
-        w->prev->next = w->next;
-    else
-        b->head = w->next;
-    if (w->next)
-        w->next->prev = w->prev;
-    else
-        b->tail = w->prev;
+    list_remove(b, w);
     store_release(&w->bucket, NULL);
 }
 

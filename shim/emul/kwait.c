@@ -25,6 +25,7 @@
  */
 #include "kwait.h"
 
+#include "../base/list.h"
 #include "../sched/internal.h"
 
 enum { WOULD_BLOCK = -4095, FAILS = 8, BUCKETS = 256, GRID = 10000000 };
@@ -89,14 +90,7 @@ void kwait_reset(void)
 
 static void unlink_waiter(struct bucket *b, struct kwaiter *w)
 {
-    if (w->prev)
-        w->prev->next = w->next;
-    else
-        b->head = w->next;
-    if (w->next)
-        w->next->prev = w->prev;
-    else
-        b->tail = w->prev;
+    list_remove(b, w);
     w->linked = false;
 }
 
@@ -191,13 +185,7 @@ static enum wake wait_turn(struct kcall *k, struct kwaiter *w, uint32_t events, 
     COUNT(park_kernel);
     w->seq = wait_open(w->u);
     w->key = k->key;
-    w->next = NULL;
-    w->prev = b->tail;
-    if (b->tail)
-        b->tail->next = w;
-    else
-        b->head = w;
-    b->tail = w;
+    list_append(b, w);
     w->linked = true;
     enum wake why = park(WAIT_SYSCALL, k->f->nr, until, commit_unlock, b);
     lock_take(&b->lock);

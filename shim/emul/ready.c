@@ -95,6 +95,16 @@ static int64_t deadline_of(int64_t ns)
     return ns < 0 || ns > INT64_MAX / 4 ? INT64_MAX : now_ns() + ns;
 }
 
+/* The argument of a call that is to wait until then: at, filled in, or 0 for ever. */
+static uint64_t time_left(int64_t deadline, struct timespec64 *at)
+{
+    if (deadline == INT64_MAX)
+        return 0;
+    int64_t ns = deadline - now_ns();
+    *at = ns > 0 ? (struct timespec64){ns / NSEC_PER_SEC, ns % NSEC_PER_SEC} : (struct timespec64){0, 0};
+    return (uint64_t)P(at);
+}
+
 static long interrupted(int64_t deadline)
 {
     if (deadline != INT64_MAX)
@@ -116,6 +126,14 @@ static long get_timeout(uint64_t at, int64_t *ns)
     if (t.sec < 1000000000)
         *ns = t.sec * NSEC_PER_SEC + t.nsec;
     return 0;
+}
+
+/* Linux tells what is left of the timeout, in the program's own memory. */
+static void put_left(uint64_t at, int64_t start, int64_t ns, long unit_ns)
+{
+    int64_t left = ns - (now_ns() - start);
+    struct timespec64 t = {left > 0 ? left / NSEC_PER_SEC : 0, left > 0 ? left % NSEC_PER_SEC / unit_ns : 0};
+    uaccess_copy((void *)at, &t, sizeof t);
 }
 
 /* ---- signal masks for the length of a call ---- */
@@ -295,11 +313,8 @@ static long poll_many(struct frame *f, uint64_t n, int64_t deadline)
         return r;
     if (n > PARKED_AT_MOST) {
         struct timespec64 left;
-        int64_t ns = deadline == INT64_MAX ? 0 : deadline - now_ns();
-        left.sec = ns / NSEC_PER_SEC;
-        left.nsec = ns % NSEC_PER_SEC;
         g.nr = __NR_ppoll;
-        g.rdx = deadline == INT64_MAX ? 0 : (uint64_t)P(&left);
+        g.rdx = time_left(deadline, &left);
         g.r10 = 0;
         if (wait_in_kernel(&g, &r))
             return r == -ERESTARTNOHAND ? interrupted(deadline) : r;
@@ -327,12 +342,9 @@ static long do_poll(struct frame *f, int64_t timeout_ns)
     long r = n <= FEW ? poll_few(f, n, deadline) : poll_many(f, n, deadline);
     if (r == -EOPNOTSUPP) { /* e.g. no memory for another registration */
         struct frame g = *f;
-        struct timespec64 left = {0, 0};
-        int64_t ns = deadline == INT64_MAX ? 0 : deadline - now_ns();
-        if (ns > 0)
-            left = (struct timespec64){ns / NSEC_PER_SEC, ns % NSEC_PER_SEC};
+        struct timespec64 left;
         g.nr = __NR_ppoll;
-        g.rdx = deadline == INT64_MAX ? 0 : (uint64_t)P(&left);
+        g.rdx = time_left(deadline, &left);
         g.r10 = 0;
         return block_natively(&g);
     }
@@ -355,13 +367,10 @@ long emul_ppoll(struct frame *f)
         r = mask_begin(f->r10, f->r8);
     if (r)
         return r;
-    int64_t start = f->rdx ? now_ns() : 0, left;
+    int64_t start = f->rdx ? now_ns() : 0;
     r = mask_end(f->r10, do_poll(f, ns));
-    if (f->rdx && r != -ERESTARTNOHAND && ns >= 0) { /* what is left of it; glibc passes a copy */
-        left = ns - (now_ns() - start);
-        struct timespec64 t = {left > 0 ? left / NSEC_PER_SEC : 0, left > 0 ? left % NSEC_PER_SEC : 0};
-        uaccess_copy((void *)f->rdx, &t, sizeof t);
-    }
+    if (f->rdx && r != -ERESTARTNOHAND && ns >= 0)
+        put_left(f->rdx, start, ns, 1);
     return r;
 }
 
@@ -418,13 +427,11 @@ static long select_copied(struct frame *f, struct select_call *c, int64_t deadli
     struct fdwaiter few[FEW];
     uint32_t n = count_bits(c);
     if (n > PARKED_AT_MOST) {
-        struct timespec64 left = {0, 0};
+        struct timespec64 left;
         long r = select_look(c);
         if (r != 0 || deadline <= now_ns())
             return r;
         struct frame g = *f;
-        int64_t ns = deadline == INT64_MAX ? 0 : deadline - now_ns();
-        left = (struct timespec64){ns / NSEC_PER_SEC, ns % NSEC_PER_SEC};
         for (int k = 0; k < 3; k++)
             if (c->sets[k])
                 memcpy(c->out[k], c->sets[k], c->words * 8);
@@ -432,7 +439,7 @@ static long select_copied(struct frame *f, struct select_call *c, int64_t deadli
         g.rsi = c->sets[0] ? (uint64_t)P(c->out[0]) : 0;
         g.rdx = c->sets[1] ? (uint64_t)P(c->out[1]) : 0;
         g.r10 = c->sets[2] ? (uint64_t)P(c->out[2]) : 0;
-        g.r8 = deadline == INT64_MAX ? 0 : (uint64_t)P(&left);
+        g.r8 = time_left(deadline, &left);
         g.r9 = 0;
         if (wait_in_kernel(&g, &r))
             return r == -ERESTARTNOHAND ? interrupted(deadline) : r;
@@ -492,14 +499,6 @@ static long do_select(struct frame *f, int64_t timeout_ns)
     if (size)
         sys_unmap(room, size);
     return r == -EOPNOTSUPP ? block_natively(f) : r;
-}
-
-/* Linux tells what is left of the timeout, in the program's own memory. */
-static void put_left(uint64_t at, int64_t start, int64_t ns, long unit_ns)
-{
-    int64_t left = ns - (now_ns() - start);
-    struct timespec64 t = {left > 0 ? left / NSEC_PER_SEC : 0, left > 0 ? left % NSEC_PER_SEC / unit_ns : 0};
-    uaccess_copy((void *)at, &t, sizeof t);
 }
 
 long emul_select(struct frame *f)
@@ -594,12 +593,9 @@ static long do_epoll_wait(struct frame *f, int64_t timeout_ns)
         return r;
     }
     struct frame g = *f;
-    struct timespec64 left = {0, 0};
-    int64_t ns = deadline == INT64_MAX ? 0 : deadline - now_ns();
-    if (ns > 0)
-        left = (struct timespec64){ns / NSEC_PER_SEC, ns % NSEC_PER_SEC};
+    struct timespec64 left;
     g.nr = __NR_epoll_pwait2;
-    g.r10 = deadline == INT64_MAX ? 0 : (uint64_t)P(&left);
+    g.r10 = time_left(deadline, &left);
     g.r8 = 0;
     g.r9 = 8;
     if (wait_in_kernel(&g, &r))

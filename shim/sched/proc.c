@@ -560,6 +560,17 @@ void procs_resize(uint32_t n)
     sched_wake_one();
 }
 
+/* w's proc, to the idle ones. Under sched.lock. */
+static inline void lay_down(struct worker *w)
+{
+    struct proc *p = w->proc;
+    w->proc = NULL;
+    store_relaxed(&w->pub->proc, -1);
+    store_relaxed(&w->claim, CLAIM_LOST);
+    event(p, EV_SLEEP, 0);
+    idle_push(p);
+}
+
 /* Too many procs: w gives up its own. True: it has none now. On g0. */
 static cold bool shed(struct worker *w)
 {
@@ -569,11 +580,7 @@ static cold bool shed(struct worker *w)
         lock_drop(&sched.lock);
         return false;
     }
-    w->proc = NULL;
-    store_relaxed(&w->pub->proc, -1);
-    store_relaxed(&w->claim, CLAIM_LOST);
-    event(p, EV_SLEEP, 0);
-    idle_push(p);
+    lay_down(w);
     lock_drop(&sched.lock);
     drain(p);
     if (w->spinning) {
@@ -799,11 +806,7 @@ static struct uthread *worker_idle(struct worker *w)
             lock_drop(&sched.lock);
             return NULL;
         }
-        w->proc = NULL;
-        store_relaxed(&w->pub->proc, -1);
-        store_relaxed(&w->claim, CLAIM_LOST);
-        event(p, EV_SLEEP, 0);
-        idle_push(p);
+        lay_down(w);
     }
     lock_drop(&sched.lock);
     if (w->spinning) {
