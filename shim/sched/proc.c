@@ -781,6 +781,9 @@ static struct uthread *steal(struct proc *p, int64_t *due)
     return u;
 }
 
+/* Where glibc 2.36 has what every cancellation point asks. Only a hint. */
+#define TCB_CANCEL 0x308
+
 /* With many user threads the next one's stack has long left the cache: have it come while this one runs. Its struct was asked for one
  * turn before. */
 static inline void prefetch_following(struct proc *p)
@@ -789,7 +792,11 @@ static inline void prefetch_following(struct proc *p)
     if (n > 1)
         __builtin_prefetch(load_relaxed(&p->runq[(h + 1) % RUNQ_SIZE]));
     if (n > 0) {
-        const char *sp = (const char *)load_relaxed(&p->runq[h % RUNQ_SIZE]->rsp); /* a stale one harms nobody: structs stay mapped */
+        struct uthread *u = load_relaxed(&p->runq[h % RUNQ_SIZE]); /* a stale one harms nobody: structs stay mapped */
+        const char *sp = (const char *)load_relaxed(&u->rsp), *tcb = (const char *)load_relaxed(&u->fsbase);
+        __builtin_prefetch(&u->waitw);
+        __builtin_prefetch(tcb);
+        __builtin_prefetch(tcb + TCB_CANCEL);
         for (int i = 0; i < 6; i++) /* vector registers, then what ctx_park pushed and the frames above */
             __builtin_prefetch(sp + 64 * i);
     }
