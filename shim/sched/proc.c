@@ -797,8 +797,10 @@ static inline void prefetch_following(struct proc *p)
         __builtin_prefetch(&u->waitw);
         __builtin_prefetch(tcb);
         __builtin_prefetch(tcb + TCB_CANCEL);
-        for (int i = 0; i < 6; i++) /* vector registers, then what ctx_park pushed and the frames above */
-            __builtin_prefetch(sp + 64 * i);
+        uint32_t vec = load_relaxed(&u->vec);
+        /* Vector registers, what ctx_park pushed, the frames above. */
+        for (const char *end = sp + ((vec & 0xff) == VEC_STACK ? vec >> 8 : 256) + 192; sp < end; sp += 64)
+            __builtin_prefetch(sp);
     }
 }
 

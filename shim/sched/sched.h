@@ -68,7 +68,7 @@ struct uthread {
     uint64_t fsbase;
     void *xsave;
     uint32_t attn;   /* ATTN_* */
-    uint32_t vec;
+    uint32_t vec;    /* VEC_*; above it, of VEC_STACK, the size in bytes << 8 */
     struct uthread *next; /* in a queue; owned by the queue */
     struct stats_uthread *pub;
     struct worker *worker; /* where it runs or ran last; written by the worker, read by any */

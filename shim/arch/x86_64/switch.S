@@ -128,7 +128,9 @@ ctx_park:
         movl    %r11d, %eax
         orl     $3, %eax
         xsavec64 (%rsp)
-        movl    $VEC_STACK, UTHREAD_VEC(%rdi)
+        shll    $8, %ecx                    /* its size above the kind */
+        orl     $VEC_STACK, %ecx
+        movl    %ecx, UTHREAD_VEC(%rdi)
         jmp     .Lsaved
 .Lsave_area:
         movl    $VEC_FULL, UTHREAD_VEC(%rdi)
@@ -159,7 +161,7 @@ ctx_resume:
         .cfi_startproc
         .cfi_undefined rip
         movq    UTHREAD_XSAVE(%rdi), %r8
-        movl    UTHREAD_VEC(%rdi), %ecx
+        movzbl  UTHREAD_VEC(%rdi), %ecx
         cmpl    $VEC_SSE, %ecx
         jne     .Lrest_other
         andl    $~(2 | 512), %esi
