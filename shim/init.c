@@ -9,7 +9,7 @@
  *   4 build       procs, worker 0, tables, poller                                 memory, two descriptors
  *   5 patch       intercept_apply: the stubs pass everything while GS is 0        text; reverted on failure
  *   6 signals     mask, actions, sigd                                             (*)
- *   7 thread 1    rseq and robust list of the kernel thread let go, GS set: hooks are live
+ *   7 thread 1    rseq and tid address of the kernel thread let go, GS set: hooks are live
  *   8 sysmon
  *
  * A fork child is dormant again, its text patched already: it begins at 1 and skips 2 and 5.
@@ -152,14 +152,10 @@ static bool look(void)
 }
 
 /* The kernel thread of main becomes worker 0: what the kernel keeps of the old main thread must go, for it would
- * go on writing there whoever runs on the worker. */
+ * go on writing there whoever runs on the worker. Not its list of robust mutexes, which the kernel looks at once, when the process is
+ * gone: this thread's id is the main thread's, so what main holds is given back then (emul/thread.c). */
 static void let_go(void)
 {
-    static struct {
-        void *next;
-        long offset;
-        void *pending;
-    } empty;
     static int dummy_tid;
     const ptrdiff_t *off = dlsym(RTLD_DEFAULT, "__rseq_offset");
     const unsigned *size = dlsym(RTLD_DEFAULT, "__rseq_size");
@@ -173,8 +169,6 @@ static void let_go(void)
                 break;
             }
     }
-    empty.next = &empty;
-    sys2(__NR_set_robust_list, P(&empty), sizeof empty);
     sys1(__NR_set_tid_address, P(&dummy_tid));
 }
 

@@ -199,6 +199,8 @@ long emul_set_robust_list(struct frame *f)
         return -EINVAL;
     u->robust = (void *)f->rdi;
     u->robust_len = f->rsi;
+    if (u->index == 0 && worker_self()->ktid == u->tid) /* main, on its old kernel thread: init.c, let_go */
+        return sys_intr(f);
     return 0;
 }
 
