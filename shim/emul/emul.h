@@ -111,6 +111,9 @@ void futex_init(void);
 /* Wake up to n waiters on `addr` (private or ctid). hook state, g0, or any kernel thread. */
 int futex_wake_addr(uint32_t *addr, int n, uint32_t bitset);
 void futex_exit_robust(struct uthread *u); /* g0: walk the robust list of the ended u */
+/* The process is about to end, by exit_group or a fatal signal: see that other processes get its robust mutexes. Signal-safe; may start
+ * a process that ends by itself in a moment. */
+void futex_process_ends(void);
 /* A wait on a process-shared futex (futexd.c), until `deadline`; the call is f. hook == 0. */
 long futex_wait_shared(struct frame *f, int64_t deadline);
 void futexd_reset(void);    /* in a fork child */

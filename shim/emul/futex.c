@@ -18,6 +18,7 @@
 #include "emul.h"
 
 #include "../base/list.h"
+#include "../sched/internal.h"
 
 #include <linux/futex.h>
 
@@ -778,7 +779,8 @@ long foreign_dispatch(struct frame *f)
 
 /* ---- the end of a thread: robust futexes (kernel/futex/core.c, exit_robust_list) ---- */
 
-static void owner_died(struct uthread *u, uint32_t *addr, bool pi, bool pending)
+/* gone: of a process that is no more, so that only others can wait. */
+static void owner_died(struct uthread *u, uint32_t *addr, bool pi, bool pending, bool gone)
 {
     uint32_t old, seen;
     if ((uintptr_t)addr & 3)
@@ -789,12 +791,15 @@ static void owner_died(struct uthread *u, uint32_t *addr, bool pi, bool pending)
             return;
         if (pending && !pi && (old & FUTEX_TID_MASK) == 0) {
             /* it had unlocked, but not yet woken */
-            futex_wake_addr(addr, 1, ~0u);
+            if (!gone)
+                futex_wake_addr(addr, 1, ~0u);
             sys6(__NR_futex, P(addr), FUTEX_WAKE, 1, 0, 0, 0);
             return;
         }
         if ((old & FUTEX_TID_MASK) != (uint32_t)u->tid)
             return;
+        if (pi && gone)
+            return; /* in the kernel's care, or nobody's */
         if (pi) {
             struct bucket *b = bucket_of(addr);
             struct uthread *list = NULL, **tail = &list;
@@ -810,19 +815,28 @@ static void owner_died(struct uthread *u, uint32_t *addr, bool pi, bool pending)
         old = seen;
     }
     if (old & FUTEX_WAITERS) {
-        futex_wake_addr(addr, 1, ~0u);
+        if (!gone)
+            futex_wake_addr(addr, 1, ~0u);
         sys6(__NR_futex, P(addr), FUTEX_WAKE, 1, 0, 0, 0); /* a process-shared one */
     }
 }
 
-void futex_exit_robust(struct uthread *u)
+struct robust_head {
+    uint64_t next;
+    int64_t offset;
+    uint64_t pending;
+};
+
+/* False: none, or empty. */
+static bool robust_head(struct uthread *u, struct robust_head *head)
 {
-    struct {
-        uint64_t next;
-        int64_t offset;
-        uint64_t pending;
-    } head;
-    if (!u->robust || uaccess_copy(&head, u->robust, sizeof head))
+    return u->robust && !uaccess_copy(head, u->robust, sizeof *head) && (head->next != (uint64_t)u->robust || head->pending);
+}
+
+static void exit_robust(struct uthread *u, bool gone)
+{
+    struct robust_head head;
+    if (!robust_head(u, &head))
         return;
     uint64_t entry = head.next, pending = head.pending & ~1ull;
     int limit = 2048;
@@ -830,11 +844,59 @@ void futex_exit_robust(struct uthread *u)
         uint64_t next;
         long r = uaccess_copy(&next, (void *)(entry & ~1ull), sizeof next);
         if ((entry & ~1ull) != pending)
-            owner_died(u, (uint32_t *)((entry & ~1ull) + (uint64_t)head.offset), entry & 1, false);
+            owner_died(u, (uint32_t *)((entry & ~1ull) + (uint64_t)head.offset), entry & 1, false, gone);
         if (r)
             break;
         entry = next;
     }
     if (pending)
-        owner_died(u, (uint32_t *)(pending + (uint64_t)head.offset), head.pending & 1, true);
+        owner_died(u, (uint32_t *)(pending + (uint64_t)head.offset), head.pending & 1, true, gone);
+}
+
+void futex_exit_robust(struct uthread *u)
+{
+    exit_robust(u, false);
+}
+
+/* The executor: a process that shares our memory and nothing else, and outlives us. When none of our threads runs any more it
+ * does for the user threads' lists what the kernel does for its own threads'. */
+static int executor(void *arg)
+{
+    int pidfd = (int)(intptr_t)arg;
+    struct {
+        int32_t fd;
+        int16_t events, revents;
+    } p = {pidfd, 1, 0};
+    sys3(__NR_close_range, 0, pidfd - 1, 0); /* the program's files end with the program */
+    sys3(__NR_close_range, pidfd + 1, ~0u, 0);
+    while (sys3(__NR_poll, P(&p), 1, -1) == -EINTR)
+        ;
+    for (struct uthread *u = uthreads_all; u; u = u->all_next)
+        if (u->index) /* main's is the kernel's business (init.c, let_go) */
+            exit_robust(u, true);
+    return 0;
+}
+
+void futex_process_ends(void)
+{
+    enum { STACK = 16384, VM = 0x100 };
+    struct robust_head head;
+    bool any = false;
+    for (int i = 0; !any && i < 1000; i++) { /* whoever has the lock may be stopped by the same signal */
+        if (!lock_try(&uthreads_lock)) {
+            cpu_relax();
+            continue;
+        }
+        for (struct uthread *u = uthreads_all; u && !any; u = u->all_next)
+            any = u->index && robust_head(u, &head);
+        lock_drop(&uthreads_lock);
+        break;
+    }
+    if (!any)
+        return;
+    long fd = sys2(__NR_pidfd_open, stats->pid, 0);
+    char *stack = fd >= 0 ? sys_map(NULL, STACK, 3, 0) : NULL;
+    static int tid;
+    if (stack)
+        thread_clone(VM, stack + STACK, &tid, executor, (void *)(intptr_t)fd);
 }

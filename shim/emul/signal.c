@@ -327,8 +327,10 @@ static void default_action(int sig)
     struct kaction dfl = {0};
     uint64_t old, set = SIG(sig);
     kernel_action(sig, &dfl);
-    if (!default_stops(sig))
+    if (!default_stops(sig)) {
         stats_remove();
+        futex_process_ends();
+    }
     sys4(__NR_rt_sigprocmask, 1 /* UNBLOCK */, P(&set), P(&old), 8);
     sys3(__NR_tgkill, sys0(__NR_getpid), sys0(__NR_gettid), sig);
     sys4(__NR_rt_sigprocmask, 2, P(&old), 0, 8); /* a stopped process goes on here */
@@ -1143,6 +1145,7 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
         struct kaction dfl = {0};
         kernel_action(sig, &dfl);
         stats_remove();
+        futex_process_ends();
         if (info->code <= 0 || sig == SIGTRAP) /* would not come again by itself */
             sys3(__NR_tgkill, sys0(__NR_getpid), sys0(__NR_gettid), sig);
         return;

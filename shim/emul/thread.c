@@ -171,6 +171,7 @@ long emul_exit(struct frame *f)
         last = o->exiting;
     lock_drop(&uthreads_lock);
     if (last) { /* as the kernel: the process ends with the last thread's status */
+        futex_exit_robust(u);
         stats_remove();
         sys1(__NR_exit_group, (long)(int)f->rdi);
         last_exit();
@@ -181,6 +182,7 @@ long emul_exit(struct frame *f)
 long emul_exit_group(struct frame *f)
 {
     stats_remove();
+    futex_process_ends();
     for (;;)
         sys1(__NR_exit_group, (long)f->rdi);
 }
