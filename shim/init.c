@@ -306,6 +306,7 @@ static int activate_masked(uint64_t mask)
     __asm__ volatile("wrgsbase %0" : : "r"(&sched.workers[0]) : "memory");
     store_seq(&gs_doubtful, 0u);
     sched_start();
+    futex_guard();
     int64_t end = clock_ns(1);
     stats->activated_ns = (uint64_t)end;
     stats->activation_ns = (uint64_t)(end - start);
@@ -411,6 +412,19 @@ export int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(
     if (u)
         u->in_create--;
     return r;
+}
+
+/* Robust, and for other processes as well: they are to get it back even if we are killed (emul/futex.c, the executor). */
+export int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
+{
+    static int (*real)(pthread_mutex_t *, const pthread_mutexattr_t *);
+    int robust = 0, shared = 0;
+    if (!real)
+        real = (int (*)(pthread_mutex_t *, const pthread_mutexattr_t *))dlsym(RTLD_NEXT, "pthread_mutex_init");
+    if (unlikely(attr) && enabled && pthread_mutexattr_getrobust(attr, &robust) == 0 && robust == PTHREAD_MUTEX_ROBUST &&
+        pthread_mutexattr_getpshared(attr, &shared) == 0 && shared == PTHREAD_PROCESS_SHARED)
+        futex_robust_shared();
+    return real(mutex, attr);
 }
 
 export int thrd_create(thrd_t *t, thrd_start_t fn, void *arg)

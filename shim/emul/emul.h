@@ -111,9 +111,12 @@ void futex_init(void);
 /* Wake up to n waiters on `addr` (private or ctid). hook state, g0, or any kernel thread. */
 int futex_wake_addr(uint32_t *addr, int n, uint32_t bitset);
 void futex_exit_robust(struct uthread *u); /* g0: walk the robust list of the ended u */
-/* The process is about to end, by exit_group or a fatal signal: see that other processes get its robust mutexes. Signal-safe; may start
- * a process that ends by itself in a moment. */
+/* Robust mutexes that other processes share (futex.c, the executor). The process is about to end, by exit_group or a fatal signal: signal-safe.
+ * The program makes such a mutex: at any time. It has become active, or an exec failed; it is about to exec. */
 void futex_process_ends(void);
+void futex_robust_shared(void);
+void futex_guard(void);
+void futex_exec_begin(void);
 /* A wait on a process-shared futex (futexd.c), until `deadline`; the call is f. hook == 0. */
 long futex_wait_shared(struct frame *f, int64_t deadline);
 void futexd_reset(void);    /* in a fork child */

@@ -44,6 +44,9 @@ struct bucket {
 enum { BUCKETS = 8192 };
 static struct bucket *buckets;
 
+static int32_t executor_pid; /* atomic; 0: none. The kernel writes it */
+static bool robust_shared;   /* the program made a robust mutex that can be shared */
+
 void futex_init(void)
 {
     if (!buckets)
@@ -52,6 +55,7 @@ void futex_init(void)
         sys3(__NR_madvise, P(buckets), sizeof(struct bucket) * BUCKETS, 4 /* DONTNEED: all zero */);
     if (!buckets)
         fatal("futex: no memory");
+    executor_pid = 0; /* a fork child's is its parent's */
 }
 
 static inline struct bucket *bucket_of(const uint32_t *addr)
@@ -858,15 +862,22 @@ void futex_exit_robust(struct uthread *u)
     exit_robust(u, false);
 }
 
-/* The executor: a process that shares our memory and nothing else, and outlives us. When none of our threads runs any more it
- * does for the user threads' lists what the kernel does for its own threads'. */
+/* ---- the executor ----
+ *
+ * A process that shares our memory and nothing else, and outlives us. When none of our threads runs any more it
+ * does for the user threads' lists what the kernel does for its own threads', and ends. Made when the process is about to end, if a
+ * list is not empty; or, since of SIGKILL nobody hears, as soon as the program has made a robust mutex that can be shared. */
+
 static int executor(void *arg)
 {
     int pidfd = (int)(intptr_t)arg;
+    uint64_t all = ~0ull;
     struct {
         int32_t fd;
         int16_t events, revents;
     } p = {pidfd, 1, 0};
+    sys4(__NR_rt_sigprocmask, 2 /* SETMASK */, P(&all), 0, 8);
+    sys2(__NR_prctl, 15 /* PR_SET_NAME */, P("handoff-robust"));
     sys3(__NR_close_range, 0, pidfd - 1, 0); /* the program's files end with the program */
     sys3(__NR_close_range, pidfd + 1, ~0u, 0);
     while (sys3(__NR_poll, P(&p), 1, -1) == -EINTR)
@@ -877,9 +888,52 @@ static int executor(void *arg)
     return 0;
 }
 
+static void executor_make(void)
+{
+    enum { STACK = 16384, FLAGS = 0x100 | 0x100000 | 0x800000 /* VM, PARENT_SETTID, UNTRACED; no signal at its end */ };
+    static char *stack;
+    if (load_relaxed(&executor_pid))
+        return;
+    if (!stack)
+        stack = sys_map(NULL, STACK, 3, 0);
+    long fd = stack ? sys2(__NR_pidfd_open, stats->pid, 0) : -1;
+    if (fd < 0)
+        return;
+    thread_clone(FLAGS, stack + STACK, &executor_pid, executor, (void *)(intptr_t)fd);
+    sys1(__NR_close, fd);
+}
+
+/* exec: the process goes on as another program. */
+static void executor_end(void)
+{
+    int32_t pid = load_relaxed(&executor_pid);
+    if (!pid)
+        return;
+    sys2(__NR_kill, pid, 9);
+    sys4(__NR_wait4, pid, 0, 0x40000000 /* __WALL */, 0);
+    store_relaxed(&executor_pid, 0);
+}
+
+void futex_robust_shared(void)
+{
+    robust_shared = true;
+    if (load_relaxed(&sched_active))
+        executor_make();
+}
+
+void futex_exec_begin(void)
+{
+    executor_end();
+}
+
+void futex_guard(void)
+{
+    if (robust_shared)
+        executor_make();
+}
+
 void futex_process_ends(void)
 {
-    enum { STACK = 16384, VM = 0x100 };
     struct robust_head head;
     bool any = false;
     for (int i = 0; !any && i < 1000; i++) { /* whoever has the lock may be stopped by the same signal */
@@ -892,11 +946,6 @@ void futex_process_ends(void)
         lock_drop(&uthreads_lock);
         break;
     }
-    if (!any)
-        return;
-    long fd = sys2(__NR_pidfd_open, stats->pid, 0);
-    char *stack = fd >= 0 ? sys_map(NULL, STACK, 3, 0) : NULL;
-    static int tid;
-    if (stack)
-        thread_clone(VM, stack + STACK, &tid, executor, (void *)(intptr_t)fd);
+    if (any)
+        executor_make();
 }

@@ -115,9 +115,11 @@ long emul_vfork(struct frame *f)
 long emul_execve(struct frame *f)
 {
     signal_exec_begin(uthread_self());
+    futex_exec_begin();
     mask_for_child(uthread_self());
     long r = sys_intr(f);
     mask_for_worker();
+    futex_guard();
     signal_exec_failed();
     return r;
 }
