@@ -421,7 +421,7 @@ export int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t 
     int robust = 0, shared = 0;
     if (!real)
         real = (int (*)(pthread_mutex_t *, const pthread_mutexattr_t *))dlsym(RTLD_NEXT, "pthread_mutex_init");
-    if (unlikely(attr) && enabled && pthread_mutexattr_getrobust(attr, &robust) == 0 && robust == PTHREAD_MUTEX_ROBUST &&
+    if (unlikely(attr) && pthread_mutexattr_getrobust(attr, &robust) == 0 && robust == PTHREAD_MUTEX_ROBUST &&
         pthread_mutexattr_getpshared(attr, &shared) == 0 && shared == PTHREAD_PROCESS_SHARED)
         futex_robust_shared();
     return real(mutex, attr);

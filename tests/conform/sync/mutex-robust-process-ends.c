@@ -1,74 +1,68 @@
-/* The owner of a robust process-shared mutex is a thread of a process that ends while it holds it, by exit, a fatal signal or a fault of
- * another thread: a waiter in another process gets EOWNERDEAD, also one that comes later. */
-#include "../t.h"
+/* The owner of a robust process-shared mutex is a thread of a process with several, main or another, that ends while it holds it: by exit, by
+ * a signal, by a fault of another thread, by SIGKILL. A waiter in another process gets EOWNERDEAD. Whoever made the mutex: but for
+ * the last two it is a process that knows nothing of the others. */
+#include "robust.h"
 
-enum way { BY_EXIT, BY_SIGNAL, BY_FAULT, WAYS };
+enum way { EXIT, SIGNAL, FAULT, KILL_MAIN, KILL, WAYS };
 
-static pthread_mutex_t *lock;
-static int ends[2];
+static int go[2];
 
-static void *owner(void *arg)
-{
-    CHECK_OK(pthread_mutex_lock(lock));
-    CHECK_EQ(write(ends[1], "x", 1), 1);
-    for (;;)
-        pause();
-    return arg;
-}
-
-static void *waiter(void *arg)
-{
-    (void)arg;
-    return (void *)(intptr_t)pthread_mutex_lock(lock);
-}
-
-static void die(enum way way)
+static void own_and_die(enum way way)
 {
     char byte;
-    t_go(owner, NULL);
-    CHECK_EQ(read(ends[0], &byte, 1), 1);
-    CHECK_EQ(write(ends[1], "y", 1), 1);
-    t_settle();
-    if (way == BY_EXIT)
+    t_go(way == KILL_MAIN ? nothing : owner, NULL);
+    if (way == KILL_MAIN)
+        owner(NULL);
+    CHECK_EQ(read(go[0], &byte, 1), 1);
+    if (way == EXIT)
         exit(3);
-    if (way == BY_SIGNAL)
+    if (way == SIGNAL)
         kill(getpid(), SIGTERM);
-    else
+    if (way == FAULT)
         *(volatile int *)NULL = 1;
     for (;;)
         pause();
 }
 
+/* By this process, or by one that ends at once. */
+static void make(enum way way)
+{
+    pid_t pid = way < KILL_MAIN ? fork() : 0;
+    CHECK(pid >= 0);
+    if (pid == 0)
+        lock_init();
+    if (pid == 0 && way < KILL_MAIN)
+        _exit(0);
+    if (pid)
+        t_expect_exit(pid, 0);
+}
+
 int main(void)
 {
-    pthread_mutexattr_t attr;
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    lock = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CHECK(lock != MAP_FAILED);
-    CHECK_OK(pthread_mutexattr_init(&attr));
-    CHECK_OK(pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED));
-    CHECK_OK(pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST));
-    CHECK_OK(pipe(ends));
-    for (int way = 0; way < WAYS; way++) {
-        char byte;
-        int status;
-        CHECK_OK(pthread_mutex_init(lock, &attr));
+    lock_map();
+    CHECK_OK(pipe(go));
+    for (enum way way = EXIT; way < WAYS; way++) {
+        char byte = 'g';
+        make(way);
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (pid == 0) {
             t_bound();
-            die((enum way)way);
+            own_and_die(way);
         }
-        do
-            CHECK_EQ(read(ends[0], &byte, 1), 1);
-        while (byte == 'x' && write(ends[1], "x", 1) == 1);
+        CHECK_EQ(read(ends[0], &byte, 1), 1);
         pthread_t thread = t_go(waiter, NULL);
-        CHECK_EQ(waitpid(pid, &status, 0), pid);
-        if (way == BY_EXIT)
-            CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+        t_settle();
+        if (way >= KILL_MAIN)
+            CHECK_OK(kill(pid, SIGKILL));
         else
-            CHECK(WIFSIGNALED(status) && WTERMSIG(status) == (way == BY_SIGNAL ? SIGTERM : SIGSEGV));
+            CHECK_EQ(write(go[1], &byte, 1), 1);
+        if (way == EXIT)
+            t_expect_exit(pid, 3);
+        else
+            t_expect_signal(pid, way == SIGNAL ? SIGTERM : way == FAULT ? SIGSEGV : SIGKILL);
         CHECK_EQ((intptr_t)t_join(thread), EOWNERDEAD);
     }
     return 0;
