@@ -29,7 +29,9 @@ int uthreads_init(uint64_t stride)
 static int make_tid(uint32_t index, uint32_t gen)
 {
     uint32_t gens = (TID_END - TID_BASE) / UTHREADS_MAX;
-    return (int)(TID_BASE + (gen % gens) * UTHREADS_MAX + index);
+    /* Mutexes shared between processes hold tids: they are to differ there, too, as far as there is room. */
+    uint32_t first = (uint32_t)stats->pid * 2654435761u >> 12;
+    return (int)(TID_BASE + (first + gen) % gens * UTHREADS_MAX + index);
 }
 
 struct uthread *uthread_alloc(void)
