@@ -623,6 +623,48 @@ static bool is_ctid(uint32_t *addr, uint32_t val)
     return u && u->ctid == addr;
 }
 
+/* A PI futex that processes share. The kernel finds owners by its own threads' ids and cannot serve it; so it is a plain lock with the
+ * same word: whoever waits has set FUTEX_WAITERS, and whoever waited keeps it set, since others may. Nobody inherits a priority.
+ * From hook == 0. */
+static long pi_shared(struct frame *f, uint32_t cmd)
+{
+    struct uthread *u = uthread_self();
+    uint32_t *addr = (uint32_t *)f->rdi, tid = (uint32_t)u->tid, waiters = 0, old, seen;
+    bool realtime = cmd == FUTEX_LOCK_PI || (f->rsi & FUTEX_CLOCK_REALTIME);
+    int64_t deadline = INT64_MAX;
+    struct frame g = *f;
+    if ((uintptr_t)addr & 3)
+        return -EINVAL;
+    long r = cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 ? deadline_of((void *)f->r10, true, realtime, &deadline) : 0;
+    g.rsi = FUTEX_WAIT_BITSET | (realtime ? FUTEX_CLOCK_REALTIME : 0);
+    g.r9 = ~0u;
+    while (!r && !(r = uaccess_load32(addr, &old))) {
+        uint32_t owner = old & FUTEX_TID_MASK, now = old | FUTEX_WAITERS;
+        if (cmd == FUTEX_UNLOCK_PI) {
+            if (owner != tid)
+                return -EPERM;
+            now = 0;
+        } else if (owner == tid)
+            return -EDEADLK;
+        else if (owner == 0)
+            now = tid | waiters | (old & (FUTEX_WAITERS | FUTEX_OWNER_DIED));
+        else if (cmd == FUTEX_TRYLOCK_PI)
+            return -EAGAIN;
+        if (now != old && ((r = uaccess_cas32(addr, old, now, &seen)) || seen != old))
+            continue;
+        if (cmd == FUTEX_UNLOCK_PI && (old & FUTEX_WAITERS))
+            sys6(__NR_futex, P(addr), FUTEX_WAKE, 1, 0, 0, 0);
+        if (cmd == FUTEX_UNLOCK_PI || owner == 0)
+            return 0;
+        g.rdx = now;
+        r = futex_wait_shared(&g, deadline);
+        waiters = FUTEX_WAITERS;
+        if (r == -EAGAIN)
+            r = 0;
+    }
+    return r == -ERESTARTSYS || r == -ERESTARTNOHAND ? -ERESTARTSYS - 1 : r; /* no handler ends it */
+}
+
 long emul_futex(struct frame *f)
 {
     uint32_t *addr = (uint32_t *)f->rdi, *addr2 = (uint32_t *)f->r8;
@@ -640,8 +682,10 @@ long emul_futex(struct frame *f)
                 r = deadline_of((void *)f->r10, cmd == FUTEX_WAIT_BITSET, realtime, &deadline);
                 return r ? r : futex_wait_shared(f, deadline);
             }
-            if (cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI)
+            if (cmd == FUTEX_WAIT_REQUEUE_PI)
                 return native_block(f);
+            if (cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_TRYLOCK_PI || cmd == FUTEX_UNLOCK_PI)
+                return pi_shared(f, cmd);
             return native_sys(f);
         }
     }
@@ -802,15 +846,15 @@ static void owner_died(struct uthread *u, uint32_t *addr, bool pi, bool pending,
         }
         if ((old & FUTEX_TID_MASK) != (uint32_t)u->tid)
             return;
-        if (pi && gone)
-            return; /* in the kernel's care, or nobody's */
-        if (pi) {
+        if (pi && !gone) {
             struct bucket *b = bucket_of(addr);
             struct uthread *list = NULL, **tail = &list;
             lock_take(&b->lock);
             pi_hand_over(b, addr, FUTEX_OWNER_DIED, &list, &tail);
             lock_drop(&b->lock);
             ready_list(list);
+            if (old & FUTEX_WAITERS)
+                sys6(__NR_futex, P(addr), FUTEX_WAKE, 1, 0, 0, 0); /* pi_shared */
             return;
         }
         r = uaccess_cas32(addr, old, (old & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &seen);
