@@ -44,7 +44,7 @@ struct bucket {
 enum { BUCKETS = 8192 };
 static struct bucket *buckets;
 
-static int32_t executor_pid; /* atomic; 0: none. The kernel writes it */
+static int32_t executor_pid; /* atomic; 0: none, -1: somebody makes it. The kernel writes it */
 static bool robust_shared;   /* the program made a robust mutex that can be shared */
 
 void futex_init(void)
@@ -935,23 +935,23 @@ static int executor(void *arg)
 static void executor_make(void)
 {
     enum { STACK = 16384, FLAGS = 0x100 | 0x100000 | 0x800000 /* VM, PARENT_SETTID, UNTRACED; no signal at its end */ };
-    static char *stack;
-    if (load_relaxed(&executor_pid))
+    static char *stack; /* whoever makes it */
+    if (!cas(&executor_pid, 0, -1))
         return;
     if (!stack)
         stack = sys_map(NULL, STACK, 3, 0);
     long fd = stack ? sys2(__NR_pidfd_open, stats->pid, 0) : -1;
-    if (fd < 0)
-        return;
-    thread_clone(FLAGS, stack + STACK, &executor_pid, executor, (void *)(intptr_t)fd);
-    sys1(__NR_close, fd);
+    if (fd < 0 || thread_clone(FLAGS, stack + STACK, &executor_pid, executor, (void *)(intptr_t)fd) < 0)
+        store_relaxed(&executor_pid, 0);
+    if (fd >= 0)
+        sys1(__NR_close, fd);
 }
 
 /* exec: the process goes on as another program. */
 static void executor_end(void)
 {
     int32_t pid = load_relaxed(&executor_pid);
-    if (!pid)
+    if (pid <= 0)
         return;
     sys2(__NR_kill, pid, 9);
     sys4(__NR_wait4, pid, 0, 0x40000000 /* __WALL */, 0);
