@@ -3,13 +3,37 @@
  * the last two it is a process that knows nothing of the others. */
 #include "robust.h"
 
-enum way { EXIT, SIGNAL, FAULT, KILL_MAIN, KILL, WAYS };
+enum way { EXIT, SIGNAL, FAULT, MANY, KILL_MAIN, KILL, WAYS };
 
 static int go[2];
+
+#define MAKERS 6
+static pthread_barrier_t barrier;
+
+static void *makes(void *arg)
+{
+    pthread_mutex_t *mine = lock + 1 + (intptr_t)arg;
+    pthread_barrier_wait(&barrier);
+    mutex_init(mine);
+    return NULL;
+}
+
+/* The first of their kind in this process, by several threads at once. */
+static void make_many(void)
+{
+    pthread_t threads[MAKERS];
+    CHECK_OK(pthread_barrier_init(&barrier, NULL, MAKERS));
+    for (intptr_t i = 0; i < MAKERS; i++)
+        threads[i] = t_go(makes, (void *)i);
+    for (int i = 0; i < MAKERS; i++)
+        t_join(threads[i]);
+}
 
 static void own_and_die(enum way way)
 {
     char byte;
+    if (way == MANY)
+        make_many();
     t_go(way == KILL_MAIN ? nothing : owner, NULL);
     if (way == KILL_MAIN)
         owner(NULL);
@@ -55,7 +79,7 @@ int main(void)
         CHECK_EQ(read(ends[0], &byte, 1), 1);
         pthread_t thread = t_go(waiter, NULL);
         t_settle();
-        if (way >= KILL_MAIN)
+        if (way >= MANY)
             CHECK_OK(kill(pid, SIGKILL));
         else
             CHECK_EQ(write(go[1], &byte, 1), 1);

@@ -7,13 +7,18 @@
 static pthread_mutex_t *lock;
 static int ends[2]; /* the owner writes a byte when it has it */
 
-static inline void lock_init(void)
+static inline void mutex_init(pthread_mutex_t *mutex)
 {
     pthread_mutexattr_t attr;
     CHECK_OK(pthread_mutexattr_init(&attr));
     CHECK_OK(pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED));
     CHECK_OK(pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST));
-    CHECK_OK(pthread_mutex_init(lock, &attr));
+    CHECK_OK(pthread_mutex_init(mutex, &attr));
+}
+
+static inline void lock_init(void)
+{
+    mutex_init(lock);
 }
 
 static inline void lock_map(void)
