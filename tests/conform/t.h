@@ -126,8 +126,51 @@ __attribute__((constructor)) static void t_start(void)
     t_bound();
 }
 
+struct t_start {
+    void *(*body)(void *);
+    void *argument;
+    long late;           /* microseconds */
+    volatile pid_t *tid; /* where to leave the thread's, if anywhere */
+};
+
+T_UNUSED static void *t_started(void *argument)
+{
+    struct t_start start = *(struct t_start *)argument;
+    free(argument);
+    if (start.late) { /* by a call that is no cancellation point */
+        struct timespec t = {start.late / 1000000, start.late % 1000000 * 1000};
+        syscall(SYS_nanosleep, &t, NULL);
+    }
+    if (start.tid)
+        *start.tid = (pid_t)syscall(SYS_gettid);
+    return start.body(start.argument);
+}
+
+T_UNUSED static pthread_t t_start_thread(void *(*body)(void *), void *argument, long late,
+                                         volatile pid_t *tid)
+{
+    pthread_t thread;
+    struct t_start *start = (struct t_start *)malloc(sizeof *start);
+    CHECK(start != NULL);
+    start->body = body;
+    start->argument = argument;
+    start->late = late;
+    start->tid = tid;
+    CHECK_OK(pthread_create(&thread, NULL, t_started, start));
+    return thread;
+}
+
+/* t_go: a thread. With T_LATE=MS in the environment the first ones of a process begin up to so much later, as on a
+ * machine with much other work: a program that needs a thread to be somewhere when t_settle() returns then fails. */
 T_UNUSED static pthread_t t_go(void *(*body)(void *), void *argument)
 {
+    static int started;
+    static unsigned seed = 1;
+    const char *late = getenv("T_LATE");
+    if (late && __atomic_fetch_add(&started, 1, __ATOMIC_RELAXED) < 20) {
+        seed = seed * 1103515245 + 12345;
+        return t_start_thread(body, argument, 1 + (seed >> 8) % (unsigned)(atoi(late) * 1000), NULL);
+    }
     pthread_t thread;
     CHECK_OK(pthread_create(&thread, NULL, body, argument));
     return thread;
@@ -162,6 +205,35 @@ T_UNUSED static void t_settle(void)
         sched_yield();
     struct timespec pause = {0, 2 * MSEC};
     nanosleep(&pause, NULL);
+}
+
+/* t_go_waits: a thread, which is asleep in the first call of its body that blocks when this returns: for certain natively,
+ * where the kernel tells; else, where the kernel does not know the thread, very likely. */
+T_UNUSED static pthread_t t_go_waits(void *(*body)(void *), void *argument)
+{
+    volatile pid_t tid = 0;
+    char path[64], line[256], *state;
+    pthread_t thread = t_start_thread(body, argument, 0, &tid);
+    while (tid == 0)
+        t_settle();
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+    for (;;) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            break;
+        ssize_t n = read(fd, line, sizeof line - 1);
+        close(fd);
+        CHECK(n > 0);
+        line[n] = 0;
+        state = strrchr(line, ')');
+        CHECK(state != NULL);
+        if (state[2] == 'S')
+            return thread;
+        t_settle();
+    }
+    struct timespec pause = {0, 50 * MSEC};
+    nanosleep(&pause, NULL);
+    return thread;
 }
 
 /* t_poke: signal the thread until *done is set; one signal may come before the wait it is meant to end. */

@@ -42,8 +42,7 @@ int main(void)
 {
     /* close under a reader; the number is used again at once */
     t_pair(pair);
-    pthread_t t = t_go(reads, NULL);
-    nap();
+    pthread_t t = t_go_waits(reads, NULL);
     int number = pair[0];
     CHECK_OK(close(pair[0]));
     int other[2];
@@ -64,8 +63,7 @@ int main(void)
 
     /* written, then closed before the reader can have run */
     t_pair(pair);
-    t = t_go(reads, NULL);
-    nap();
+    t = t_go_waits(reads, NULL);
     CHECK_EQ(write(pair[1], "x", 1), 1);
     CHECK_OK(close(pair[0]));
     t_join(t);
@@ -74,8 +72,7 @@ int main(void)
     /* dup2 over it */
     t_pair(pair);
     int null = open("/dev/null", O_RDWR);
-    t = t_go(reads, NULL);
-    nap();
+    t = t_go_waits(reads, NULL);
     CHECK_EQ(dup2(null, pair[0]), pair[0]);
     CHECK_EQ(write(pair[1], "x", 1), 1);
     t_join(t);
@@ -86,8 +83,7 @@ int main(void)
 
     /* close_range over it, and over everything else that could be */
     t_pair(pair);
-    t = t_go(reads, NULL);
-    nap();
+    t = t_go_waits(reads, NULL);
     int keep = fcntl(pair[1], F_DUPFD, 500);
     CHECK_EQ(keep, 500);
     CHECK_OK(close_range(3, 499, 0));
@@ -99,8 +95,7 @@ int main(void)
 
     /* close under poll */
     t_pair(pair);
-    t = t_go(polls, (void *)(intptr_t)pair[0]);
-    nap();
+    t = t_go_waits(polls, (void *)(intptr_t)pair[0]);
     CHECK_OK(close(pair[0]));
     nap();
     CHECK_EQ(write(pair[1], "x", 1), 1);
@@ -110,8 +105,7 @@ int main(void)
     /* an eventfd, and a process that forks meanwhile: its copy of the table has nothing extra */
     efd = eventfd(0, 0);
     int dup_of = dup(efd);
-    t = t_go(counts, NULL);
-    nap();
+    t = t_go_waits(counts, NULL);
     CHECK_OK(close(efd));
     uint64_t v = 7;
     CHECK_EQ(write(dup_of, &v, 8), 8);
@@ -119,8 +113,7 @@ int main(void)
     close(dup_of);
 
     t_pair(pair);
-    t = t_go(reads, NULL);
-    nap();
+    t = t_go_waits(reads, NULL);
     CHECK_OK(close(pair[0]));
     int ready[2];
     CHECK_OK(pipe(ready));

@@ -16,10 +16,16 @@ static void set(int fd, int on, int by_ioctl)
     }
 }
 
+/* Answers its argument if it read; NULL if it came to wait only when O_NONBLOCK was set. */
 static void *waits(void *arg)
 {
     char byte;
-    CHECK_EQ(read(ends[0], &byte, 1), 1);
+    ssize_t n = read(ends[0], &byte, 1);
+    if (n < 0) {
+        CHECK_EQ(errno, EAGAIN);
+        return NULL;
+    }
+    CHECK_EQ(n, 1);
     return arg;
 }
 
@@ -89,6 +95,35 @@ static void tell(int via, char command)
     CHECK_EQ(read(via, &answer, 1), 1);
 }
 
+static void toggle(int via, int by_ioctl)
+{
+    if (via < 0) {
+        set(ends[0], 1, by_ioctl);
+        set(ends[0], 0, by_ioctl);
+    } else {
+        tell(via, by_ioctl ? 'I' : 'S');
+        tell(via, by_ioctl ? 'i' : 's');
+    }
+}
+
+/* Set and cleared while a thread waits, by this process or by the one behind `via`: the wait goes
+ * on, and is over only with data. Again where the thread was late; not every one is. */
+static void toggled_meanwhile(int via, int by_ioctl)
+{
+    for (int late = 0; late < 50; late++) {
+        char byte;
+        pthread_t thread = t_go(waits, ends);
+        t_settle();
+        toggle(via, by_ioctl);
+        t_settle();
+        CHECK_EQ(write(ends[1], "x", 1), 1);
+        if (t_join(thread))
+            return;
+        CHECK_EQ(read(ends[0], &byte, 1), 1);
+    }
+    t_fail(__FILE__, __LINE__, "the wait ended with EAGAIN, 50 times");
+}
+
 int main(void)
 {
     int via[2];
@@ -112,14 +147,7 @@ int main(void)
         char answer;
         CHECK_EQ(read(via[1], &answer, 1), 1);
         for (int by_ioctl = 0; by_ioctl < 2; by_ioctl++) {
-            pthread_t thread = t_go(waits, NULL);
-            t_settle();
-            set(ends[0], 1, by_ioctl);
-            set(ends[0], 0, by_ioctl); /* in any case the wait goes on: it is over only with data */
-            t_settle();
-            CHECK_EQ(write(ends[1], "x", 1), 1);
-            t_join(thread);
-
+            toggled_meanwhile(-1, by_ioctl);
             set(ends[0], 1, by_ioctl);
             t_join(t_go(would_block, socket));
             set(ends[0], 0, by_ioctl);
@@ -140,19 +168,14 @@ int main(void)
                 if (on)
                     t_join(t_go(would_block, socket));
             }
-            thread = t_go(waits, NULL);
-            t_settle();
-            tell(via[1], by_ioctl ? 'I' : 'S'); /* another process, while the thread waits */
-            tell(via[1], by_ioctl ? 'i' : 's');
-            CHECK_EQ(write(ends[1], "x", 1), 1);
-            t_join(thread);
+            toggled_meanwhile(via[1], by_ioctl);
             tell(via[1], by_ioctl ? 'I' : 'S');
             t_join(t_go(would_block, socket));
             tell(via[1], by_ioctl ? 'i' : 's');
-            thread = t_go(waits, NULL);
+            pthread_t thread = t_go(waits, ends);
             t_settle();
             CHECK_EQ(write(ends[1], "x", 1), 1);
-            t_join(thread);
+            CHECK(t_join(thread));
         }
         close(ends[0]);
         close(ends[1]);

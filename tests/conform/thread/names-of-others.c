@@ -55,6 +55,25 @@ static void *running(void *arg)
     return arg;
 }
 
+/* The thread's state and CPU time, hundredths of a second. */
+static char state_of(pid_t tid, const char *name, long *used)
+{
+    char path[64], text[1024], want[64], state;
+    long user, system;
+    path_of(path, tid, "/stat");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    CHECK_GE(n, 1);
+    text[n] = 0;
+    CHECK_OK(close(fd));
+    sprintf(want, "%d (%s) ", (int)tid, name);
+    CHECK_OK(strncmp(text, want, strlen(want)));
+    CHECK_EQ(sscanf(text + strlen(want), "%c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &state, &user, &system), 3);
+    *used = user + system;
+    return state;
+}
+
 int main(void)
 {
     char path[64], text[64], want[64], name[16];
@@ -71,6 +90,13 @@ int main(void)
     is_called(two, "running");
     file_says(tids[0], "parked");
     file_says(tids[1], "running");
+    long used;
+    while (state_of(tids[0], "parked", &used) != 'S')
+        sched_yield();
+    CHECK(used < 20);
+    do
+        CHECK_EQ(state_of(tids[1], "running", &used), 'R');
+    while (used < 2);
     CHECK_EQ(pthread_setname_np(one, "far-too-long-a-name"), ERANGE);
 
     /* By hand, as a shell would; cut off like the kernel's. */
