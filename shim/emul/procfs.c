@@ -7,6 +7,8 @@
  * `comm` is answered here, since glibc's pthread_setname_np and pthread_getname_np go through it. It is opened as a memfd that
  * holds the name; of one opened for writing the record says FD_COMM, and emul_write brings writes here. Whose name it is stands in the
  * memfd's own name, so that nothing has to be kept beside the descriptor. A duplicate of the descriptor is a plain file.
+ *
+ * `stat` is the kernel thread's with what is the user thread's own put in: id, name, state, CPU time.
  */
 #include "emul.h"
 #include "fd.h"
@@ -148,9 +150,9 @@ static long on_kernel_thread(struct frame *f, uint64_t *arg, const struct proc_p
 
 /* ---- comm ---- */
 
-static bool is_comm(const struct proc_path *p)
+static bool is_file(const struct proc_path *p, const char *file)
 {
-    const char *end = after(p->rest, "/comm");
+    const char *end = after(p->rest, file);
     return end && !*end;
 }
 
@@ -172,6 +174,62 @@ static long comm_open(const struct proc_path *p, uint64_t flags)
     comm_fill((int)fd, p->u);
     if (flags & O_ACCMODE)
         fd_made((int)fd, FD_COMM, 0);
+    return fd;
+}
+
+/* ---- stat ---- */
+
+/* The first kernel thread of the process stands in where the user thread's worker is just ending. */
+static size_t stat_of_kernel_thread(int ktid, char *text, size_t size)
+{
+    char path[48];
+    format(path, sizeof path, "/proc/self/task/%d/stat", ktid);
+    long fd = sys4(__NR_openat, -100, P(path), O_CLOEXEC_, 0), n = 0;
+    if (fd >= 0) {
+        n = sys3(__NR_read, fd, P(text), (long)size - 1);
+        sys1(__NR_close, fd);
+    }
+    text[n > 0 ? n : 0] = 0;
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* Fields as proc_pid_stat(5) numbers them: 1 tid, 2 (comm), 3 state, 14 utime, 15 stime, in ticks of 1/100 s. */
+static long stat_open(const struct proc_path *p, uint64_t flags)
+{
+    enum { STATE = 3, UTIME = 14, STIME = 15, TICK_NS = 10000000 };
+    char text[1024], out[1024 + 64], name[32];
+    struct worker *w = load_relaxed(&p->u->worker);
+    int32_t ktid = w ? w->ktid : 0;
+    if ((!ktid || !stat_of_kernel_thread(ktid, text, sizeof text)) &&
+        !stat_of_kernel_thread(stats->pid, text, sizeof text))
+        return -ENOENT;
+    const char *s = text;
+    for (const char *c = text; *c; c++)
+        if (*c == ')')
+            s = c;
+    if (*s != ')' || s[1] != ' ')
+        return -ENOENT;
+    uint8_t state = load_relaxed(&p->u->pub->state);
+    char letter = state == UTHREAD_PARKED ? 'S' : state == UTHREAD_SYSCALL ? s[2] : 'R';
+    size_t n = format(out, sizeof out, "%d (%s) %c", p->tid, p->u->pub->name, letter);
+    s += 3;
+    for (int field = STATE + 1; *s; field++) {
+        if (field == UTIME || field == STIME) {
+            int64_t ticks = field == UTIME ? cputime_of(p->u) / TICK_NS : 0;
+            n += format(out + n, sizeof out - n, " %ld", (long)ticks);
+            s++;
+            while (*s && *s != ' ')
+                s++;
+        } else {
+            do
+                out[n++] = *s++;
+            while (*s && *s != ' ');
+        }
+    }
+    format(name, sizeof name, "stat:%d", p->tid);
+    long fd = sys2(__NR_memfd_create, P(name), flags & O_CLOEXEC_ ? MFD_CLOEXEC : 0);
+    if (fd >= 0)
+        sys4(__NR_pwrite64, fd, P(out), (long)n, 0);
     return fd;
 }
 
@@ -232,7 +290,11 @@ long procfs_enoent(struct frame *f)
     }
     if (likely(!proc_path(*arg, &p)))
         return -ENOENT;
-    return opens && is_comm(&p) ? comm_open(&p, flags) : on_kernel_thread(f, arg, &p, true);
+    if (opens && is_file(&p, "/comm"))
+        return comm_open(&p, flags);
+    if (opens && is_file(&p, "/stat") && !(flags & O_ACCMODE))
+        return stat_open(&p, flags);
+    return on_kernel_thread(f, arg, &p, true);
 }
 
 static long readlink_call(struct frame *f, uint64_t *arg, uint64_t out, uint64_t size)
