@@ -556,6 +556,7 @@ void decode_starts(uintptr_t start, uintptr_t end, uintptr_t limit, struct start
 
     if (!steps[0])
         steps_init();
+    starts->vex = false;
     while (at < end) {
         struct insn insn;
         unsigned length;
@@ -580,6 +581,8 @@ void decode_starts(uintptr_t start, uintptr_t end, uintptr_t limit, struct start
         }
         if (!decode_insn(at, limit, &insn))
             break;
+        const uint8_t byte = *(const uint8_t *)at;
+        starts->vex |= byte == 0xc4 || byte == 0xc5 || byte == 0x62;
         *out++ = (uint32_t)(at - start);
         if (insn.flags & INSN_FIXED)
             look[looks++] = index | LOOK_OTHER;

@@ -55,6 +55,7 @@ struct starts {
         *at; /* room for one more than the bytes walked; behind the last, where the walk stopped */
     uint32_t *look; /* room for as many; indexes into `at`, with one of the below */
     size_t count, look_count;
+    bool vex; /* an instruction in VEX or EVEX form was among them: AVX, or BMI */
 };
 enum {
     LOOK_INDEX = 0x3fffffff,

@@ -61,6 +61,7 @@ struct intercept_site {
     uint8_t window_len;    /* bytes overwritten */
     uint8_t before_len;    /* displaced bytes that stood before the syscall */
     uint8_t after_len;     /* displaced bytes that stood after it; none where it is kept */
+    uint8_t flags;         /* STUB_SSE_ONLY */
     uint8_t original[INTERCEPT_WINDOW_MAX];
 };
 

@@ -73,6 +73,7 @@ struct scan {
     const char *name;
     bool critical;
     uintptr_t patched_end; /* end of the last window chosen */
+    bool vex;              /* some of its code that makes system calls is for AVX, so all of it may be */
 
     /* the function at hand */
     struct function function;
@@ -483,6 +484,7 @@ static void plan_function(struct scan *scan, size_t first, size_t last)
         return;
     }
     const struct starts *starts = &scan->starts;
+    scan->vex |= starts->vex;
     for (size_t i = 0; i < starts->look_count && first < last && !scan->rc; i++) {
         const size_t index = starts->look[i] & LOOK_INDEX;
         if ((starts->look[i] & LOOK_KIND) != LOOK_OTHER ||
@@ -566,6 +568,7 @@ static void plan_object(struct scan *scan)
 
     scratch.candidates.count = 0;
     scan->patched_end = 0;
+    scan->vex = false;
     if (object->text_end - object->text_start > TEXT_MAX ||
         object->end - object->start > OBJECT_MAX) {
         scan->report->skipped++;
@@ -607,6 +610,9 @@ static void plan_object(struct scan *scan)
             last++;
         plan_function(scan, i, last);
     }
+    struct intercept_site *sites = scan->plan->sites.data;
+    for (size_t i = first_site; scan->critical && !scan->vex && i < scan->plan->sites.count; i++)
+        sites[i].flags = STUB_SSE_ONLY;
     if (!scan->rc)
         scan->rc = plan_range(scan, first_site);
 }

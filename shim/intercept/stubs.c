@@ -177,6 +177,7 @@ static bool stub_write(struct intercept_site *site, uintptr_t entry_literal)
 
     put(stub + STUB_RESUME, &site->resume, 8);
     put(stub + STUB_SITE_END, &site_end, 8);
+    put(stub + STUB_FLAGS, &site->flags, 1);
     memset((void *)(stub + STUB_BEFORE), 0xcc, STUB_BEFORE_MAX);
     if (!put_displaced(site->code, site->window, site->before_len))
         return false;

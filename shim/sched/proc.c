@@ -797,9 +797,8 @@ static inline void prefetch_following(struct proc *p)
         __builtin_prefetch(&u->waitw);
         __builtin_prefetch(tcb);
         __builtin_prefetch(tcb + TCB_CANCEL);
-        uint32_t vec = load_relaxed(&u->vec);
         /* Vector registers, what ctx_park pushed, the frames above. */
-        for (const char *end = sp + ((vec & 0xff) == VEC_STACK ? vec >> 8 : 256) + 192; sp < end; sp += 64)
+        for (const char *end = sp + (load_relaxed(&u->vec) == VEC_STACK ? load_relaxed(&u->vec_lines) * 64 : 256) + 192; sp < end; sp += 64)
             __builtin_prefetch(sp);
     }
 }

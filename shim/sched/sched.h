@@ -55,7 +55,7 @@ struct timer {
 enum { ATTN_SIGNAL = 1, ATTN_YIELD = 2, ATTN_BLOCKS = 1 << 16 };
 
 /* What vector state is saved, and where (switch.S). */
-enum { VEC_NONE, VEC_SSE, VEC_FULL, VEC_NEW, VEC_STACK };
+enum { VEC_NONE, VEC_SSE, VEC_FULL, VEC_NEW, VEC_STACK, VEC_SSE_ONLY };
 
 struct sigpending {
     uint64_t mask;
@@ -68,7 +68,9 @@ struct uthread {
     uint64_t fsbase;
     void *xsave;
     uint32_t attn;   /* ATTN_* */
-    uint32_t vec;    /* VEC_*; above it, of VEC_STACK, the size in bytes << 8 */
+    uint8_t vec, vec_lines; /* VEC_*; of VEC_STACK the size in cache lines */
+    uint8_t pad;
+    uint8_t site;    /* entry.S: what ctx_park may leave out */
     struct uthread *next; /* in a queue; owned by the queue */
     struct stats_uthread *pub;
     struct worker *worker; /* where it runs or ran last; written by the worker, read by any */
@@ -225,6 +227,8 @@ _Static_assert(offsetof(struct uthread, fsbase) == UTHREAD_FSBASE, "switch.S");
 _Static_assert(offsetof(struct uthread, xsave) == UTHREAD_XSAVE, "switch.S");
 _Static_assert(offsetof(struct uthread, attn) == UTHREAD_ATTN, "entry.S");
 _Static_assert(offsetof(struct uthread, vec) == UTHREAD_VEC, "switch.S");
+_Static_assert(offsetof(struct uthread, vec_lines) == UTHREAD_VEC + 1, "switch.S");
+_Static_assert(offsetof(struct uthread, site) == UTHREAD_SITE, "entry.S");
 
 struct sched {
     struct lock lock cacheline; /* guards the idle lists and the global queue */

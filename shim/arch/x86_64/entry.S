@@ -200,6 +200,10 @@ fast_jump:                                  /* program code already */
         incl    %gs:WORKER_EMULS
         SAVE_FRAME
         movq    %rax, FRAME_NR(%rsp)
+        movq    FRAME_STUB(%rsp), %r11
+        movzbl  STUB_FLAGS(%r11), %r11d
+        movq    %gs:WORKER_CUR, %rdx
+        movb    %r11b, UTHREAD_SITE(%rdx)   /* for ctx_park, up to exit_check */
         movq    %rsp, %rbp                  /* rbp -> frame until the exit */
         CFA_FRAME
         movq    %rsp, %rdi
@@ -210,6 +214,7 @@ fast_jump:                                  /* program code already */
         .hidden exit_check
 exit_check:                                 /* rbp -> frame, rax = result; a poke in [exit_check, exit_jump) comes back here */
         movq    %gs:WORKER_CUR, %rcx
+        movb    $0, UTHREAD_SITE(%rcx)
         cmpw    $0, UTHREAD_ATTN(%rcx)
         jne     .Lslow
         LOAD_ARGUMENTS

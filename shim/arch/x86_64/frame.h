@@ -56,7 +56,8 @@
 #define UTHREAD_FSBASE 8
 #define UTHREAD_XSAVE  16
 #define UTHREAD_ATTN   24
-#define UTHREAD_VEC    28
+#define UTHREAD_VEC    28 /* 16 bits: VEC_*, and of VEC_STACK the size in cache lines */
+#define UTHREAD_SITE   31 /* flags of the stub while an emulated call is under way, else 0 */
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

@@ -7,6 +7,7 @@
  * user thread's own stack. With more in use (AVX after use on AMD; AVX-512's upper registers, which glibc's string functions leave so)
  * an XSAVE area of what is in use lies there, at most 2.4 KB: most often it is in a page that the thread has touched anyway, where an area
  * apart would cost 2.5 KB for each parked thread. What is larger yet (AMX) goes to u->xsave, which costs no memory until it is used.
+ * In a call from one of libc's own sites all but x87 and SSE is dead (STUB_SSE_ONLY).
  */
 #include "frame.h"
 
@@ -15,6 +16,7 @@
 #define VEC_FULL 2
 #define VEC_NEW  3
 #define VEC_STACK 4
+#define VEC_SSE_ONLY 5          /* as VEC_SSE; what stands in the other components is nobody's */
 
         .hidden vec_kind        /* int: 0 xgetbv(1)+xsavec, 1 xsave, 2 fxsave */
         .hidden vec_pku         /* int: 1 when the kernel has enabled protection keys */
@@ -22,6 +24,7 @@
         .hidden uthread_begin
         .text
 #define VEC_ON_STACK 0x2e7      /* x87 SSE AVX opmask ZMM_Hi256 Hi16_ZMM PKRU */
+#define VEC_WIDE     0x0e4      /* AVX opmask ZMM_Hi256 Hi16_ZMM */
 
 /* noreturn ctx_park(struct uthread *u, uint64_t g0_top, void (*fn)(struct uthread *u), uint64_t *inuse)
  * Save the current user thread's context in u and run fn(u) on the scheduler stack. The matching
@@ -59,6 +62,12 @@ ctx_park:
         xgetbv
         movl    %eax, %r11d
         movq    %r11, (%r10)
+        movzbl  UTHREAD_SITE(%rdi), %ecx
+        testl   %ecx, %ecx                  /* STUB_SSE_ONLY is the only flag there is */
+        jz      1f
+        andl    $~VEC_WIDE, %eax
+        andl    $~VEC_WIDE, %r11d
+1:      leal    VEC_SSE(,%rcx,4), %ecx      /* VEC_SSE or VEC_SSE_ONLY */
         andl    $~(2 | 512), %eax           /* anything besides SSE (and PKRU, below)? */
         jnz     .Lsave_full
         /* Onto the stack, whose lines are at hand anyway: 16 registers, MXCSR, PKRU. rsp is 8 mod 16. */
@@ -82,7 +91,7 @@ ctx_park:
         movaps  %xmm14, 224(%rsp)
         movaps  %xmm15, 240(%rsp)
         stmxcsr 256(%rsp)
-        movl    $VEC_SSE, UTHREAD_VEC(%rdi)
+        movw    %cx, UTHREAD_VEC(%rdi)
         cmpl    $0, vec_pku(%rip)
         jne     .Lsave_pku
 .Lsaved:
@@ -128,18 +137,18 @@ ctx_park:
         movl    %r11d, %eax
         orl     $3, %eax
         xsavec64 (%rsp)
-        shll    $8, %ecx                    /* its size above the kind */
+        shll    $2, %ecx                    /* / 64 << 8 */
         orl     $VEC_STACK, %ecx
-        movl    %ecx, UTHREAD_VEC(%rdi)
+        movw    %cx, UTHREAD_VEC(%rdi)
         jmp     .Lsaved
 .Lsave_area:
-        movl    $VEC_FULL, UTHREAD_VEC(%rdi)
+        movw    $VEC_FULL, UTHREAD_VEC(%rdi)
         movl    $-1, %eax
         movl    $-1, %edx
         xsavec64 (%r8)
         jmp     .Lsaved
 .Lsave_old:
-        movl    $VEC_FULL, UTHREAD_VEC(%rdi)
+        movw    $VEC_FULL, UTHREAD_VEC(%rdi)
         cmpl    $1, vec_kind(%rip)
         jne     1f
         movl    $-1, %eax
@@ -213,7 +222,16 @@ ctx_resume:
         movl    $-1, %edx
         xrstor64 (%r8)
         jmp     .Lrest_sse
+.Lrest_sse_only:
+        testl   $~(VEC_WIDE | 2 | 512), %esi /* x87 or tiles of another's */
+        jnz     .Lrest_sse_dirty
+        testl   $4, %esi
+        jz      .Lrest_sse
+        vzeroupper                          /* for speed: upper halves that are not zero make SSE code slow */
+        jmp     .Lrest_sse
 .Lrest_other:
+        cmpl    $VEC_SSE_ONLY, %ecx
+        je      .Lrest_sse_only
         cmpl    $VEC_NEW, %ecx
         je      .Lrest_new
         cmpl    $VEC_STACK, %ecx
