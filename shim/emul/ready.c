@@ -551,34 +551,32 @@ static long epoll_look(int fd, uint64_t events, int max)
     return sys6(__NR_epoll_pwait, fd, (long)events, max, 0, 0, 8);
 }
 
-static long epoll_parked(struct frame *f, struct fdrec *rec, int64_t deadline)
+/* It was looked after `edges`, and nothing was there. */
+static long epoll_parked(struct frame *f, struct fdcall *c, uint32_t edges, int64_t deadline)
 {
-    struct fdcall c;
     long r;
-    fdcall_begin(&c, (int)f->rdi, rec);
     for (;;) {
-        uint32_t edges = fd_edges(c.rec, DIR_IN);
-        r = epoll_look(c.fd, f->rsi, (int)f->rdx);
-        if (r != 0) {
-            if (r > 0)
-                fd_pass_on(c.rec, DIR_IN);
-            break;
-        }
         hook_enter();
-        enum wake why = fd_wait(&c, DIR_IN, edges, deadline, WAIT_POLL);
+        enum wake why = fd_wait(c, DIR_IN, edges, deadline, WAIT_POLL);
         hook_exit();
         if (why == WAKE_NONE) {
             r = -EOPNOTSUPP;
             break;
         }
-        if (why == WAKE_EVENT)
-            continue;
-        r = why == WAKE_CLOSED ? -EBADF : epoll_look(c.fd, f->rsi, (int)f->rdx);
+        if (why == WAKE_CLOSED) {
+            r = -EBADF;
+            break;
+        }
+        edges = fd_edges(c->rec, DIR_IN);
+        r = epoll_look(c->fd, f->rsi, (int)f->rdx);
+        if (r > 0)
+            fd_pass_on(c->rec, DIR_IN);
         if (r == 0 && why == WAKE_SIGNAL)
             r = interrupted(deadline);
-        break;
+        if (r != 0 || why != WAKE_EVENT)
+            break;
     }
-    fdcall_end(&c);
+    fdcall_end(c);
     return r;
 }
 
@@ -586,6 +584,12 @@ static long do_epoll_wait(struct frame *f, int64_t timeout_ns)
 {
     struct fdrec *rec = fd_rec((int)f->rdi);
     int64_t deadline = deadline_of(timeout_ns);
+    struct fdcall c;
+    uint32_t edges = 0;
+    if (rec) {
+        fdcall_begin(&c, (int)f->rdi, rec);
+        edges = fd_edges(rec, DIR_IN);
+    }
     long r = epoll_look((int)f->rdi, f->rsi, (int)f->rdx);
     if (r != 0 || timeout_ns == 0) {
         if (r > 0 && rec)
@@ -600,7 +604,9 @@ static long do_epoll_wait(struct frame *f, int64_t timeout_ns)
     g.r9 = 8;
     if (wait_in_kernel(&g, &r))
         return r == -ERESTARTNOHAND ? interrupted(deadline) : r;
-    r = rec ? (fd_type(rec, (int)f->rdi), epoll_parked(f, rec, deadline)) : -EOPNOTSUPP;
+    if (rec)
+        fd_type(rec, (int)f->rdi); /* its record says what it is, or a wait would take it for closed */
+    r = rec ? epoll_parked(f, &c, edges, deadline) : -EOPNOTSUPP;
     return r == -EOPNOTSUPP ? block_natively(&g) : r;
 }
 
