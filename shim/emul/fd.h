@@ -36,6 +36,7 @@ enum {
     FDF_LOWAT = 64,    /* SO_RCVLOWAT above 1 */
     FDF_LOOK_IN = 128, /* cannot be read with RWF_NOWAIT: look whether it is ready, then call */
     FDF_LOOK_OUT = 256,
+    FDF_EVENTFD = 4096, /* writing to it all but never waits */
     FDF_LINGER = 1024, /* SO_LINGER: close(2) may take long */
     FDF_LISTENS = 2048, /* SO_ACCEPTCONN: stays so */
     FDF_GHOST = 512,   /* keeps a closed file open for calls in progress; not the program's */
@@ -49,7 +50,7 @@ struct fdrec {
     uint8_t turn;      /* DIR_*: somebody looks and calls (fd_turn_take); under lock */
     uint8_t idle;      /* edges since somebody last waited; under lock */
     uint16_t flags;    /* FDF_*; atomic */
-    uint16_t pad2;
+    uint16_t writers;  /* atomic: calls in eventfd_write */
     uint32_t edges_in, edges_out; /* atomic; changed under lock */
     uint32_t drained;             /* edges_in + 1 when a read last came short; 0: not known */
     uint32_t ghost_calls;         /* of a ghost: calls moved here that have not ended; under lock */

@@ -336,6 +336,30 @@ static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64
     }
 }
 
+static bool is_eventfd(int fd)
+{
+    static const char name[] = "anon_inode:[eventfd]";
+    char path[32], link[sizeof name] = {0};
+    format(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (sys3(__NR_readlink, P(path), P(link), sizeof link) != sizeof name - 1)
+        return false;
+    for (size_t i = 0; i < sizeof name - 1; i++)
+        if (link[i] != name[i])
+            return false;
+    return true;
+}
+
+/* Event loops are told things by an eventfd, over and over, from many threads: no turns, and no look before, unless another writer is
+ * in the kernel: perhaps since the counter is at its limit. False: it is. */
+static bool eventfd_write(struct frame *f, struct fdrec *rec, long *result)
+{
+    bool goes = __atomic_fetch_add(&rec->writers, 1, __ATOMIC_RELAXED) == 0 || ready((int)f->rdi, DIR_OUT);
+    if (goes)
+        *result = native_sys(f);
+    __atomic_fetch_sub(&rec->writers, 1, __ATOMIC_RELAXED);
+    return goes;
+}
+
 static void take_sigpipe(void)
 {
     uint64_t set = 1ull << (13 - 1);
@@ -368,6 +392,8 @@ static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const str
     long done = 0;
     uint64_t iov = one ? (uint64_t)one : f->rsi, n = one ? 1 : f->rdx;
     uint16_t look = dir == DIR_IN ? FDF_LOOK_IN : FDF_LOOK_OUT;
+    if (dir == DIR_OUT && (load_relaxed(&rec->flags) & FDF_EVENTFD) && eventfd_write(f, rec, &done))
+        return done;
     fdcall_begin(&c, (int)f->rdi, rec);
     if (fd_nonblock(rec, c.fd))
         return native_sys(f);
@@ -377,7 +403,7 @@ static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const str
         uint32_t edges = fd_edges(c.rec, dir);
         long r = sys6(dir == DIR_OUT ? __NR_pwritev2 : __NR_preadv2, c.fd, (long)iov, (long)n, -1, -1, RWF_NOWAIT);
         if (unlikely(r == -EOPNOTSUPP) && !done) {
-            __atomic_fetch_or(&c.rec->flags, look, __ATOMIC_RELAXED);
+            __atomic_fetch_or(&c.rec->flags, (uint16_t)(dir == DIR_OUT && is_eventfd(c.fd) ? look | FDF_EVENTFD : look), __ATOMIC_RELAXED);
             continue;
         }
         if (r == -EPIPE) {

@@ -1,4 +1,6 @@
-/* eventfd: readers wait for a count, semaphores give one each, a writer waits at the limit. */
+/* eventfd: readers wait for a count, semaphores give one each, writers wait at the limit.
+ * conform: also HANDOFF_MAX_WORKERS=4
+ */
 #include "../t.h"
 #include <sys/eventfd.h>
 
@@ -33,6 +35,45 @@ static void *drains(void *arg)
     return arg;
 }
 
+/* Writers beyond the limit, many of them, and others who go on meanwhile. */
+enum { WRITERS = 200 };
+static void *waits_to_add(void *arg)
+{
+    uint64_t one = 1;
+    CHECK_EQ(write(fd, &one, 8), 8);
+    return arg;
+}
+
+static void many_at_the_limit(void)
+{
+    pthread_t threads[WRITERS];
+    uint64_t value = UINT64_MAX - 1, sum = 0;
+    int other = fd;
+    fd = eventfd(0, 0);
+    CHECK_EQ(write(fd, &value, 8), 8);
+    for (int i = 0; i < WRITERS; i++) {
+        threads[i] = t_go(waits_to_add, NULL);
+        if (i % 10 == 0)
+            t_settle();
+    }
+    value = 1;
+    for (int i = 0; i < 1000; i++)
+        CHECK_EQ(write(other, &value, 8), 8);
+    CHECK_EQ(read(other, &value, 8), 8);
+    CHECK_EQ(value, 1000);
+    CHECK_EQ(read(fd, &value, 8), 8);
+    CHECK_EQ(value, UINT64_MAX - 1);
+    while (sum < WRITERS) {
+        CHECK_EQ(read(fd, &value, 8), 8);
+        sum += value;
+    }
+    CHECK_EQ(sum, WRITERS);
+    for (int i = 0; i < WRITERS; i++)
+        t_join(threads[i]);
+    close(fd);
+    fd = other;
+}
+
 int main(void)
 {
     pthread_t threads[10];
@@ -56,6 +97,7 @@ int main(void)
     CHECK_EQ(read(fd, &value, 8), 8);
     CHECK_EQ(value, 3);
     CHECK_ERR(read(fd, &value, 4), EINVAL);
+    many_at_the_limit();
     close(fd);
     fd = eventfd(0, EFD_NONBLOCK);
     CHECK_ERR(read(fd, &value, 8), EAGAIN);
