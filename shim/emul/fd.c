@@ -112,6 +112,16 @@ void fd_share_all(void)
             share(&recs[i]);
 }
 
+cold bool fd_is_called(int fd, const char *name)
+{
+    char path[40], link[64];
+    format(path, sizeof path, "/proc/self/fd/%d", fd);
+    long n = sys3(__NR_readlink, P(path), P(link), sizeof link), i = 0;
+    while (i < n && link[i] == name[i])
+        i++;
+    return n > 0 && i == n && !name[i];
+}
+
 static cold enum fd_type classify(struct fdrec *rec, int fd)
 {
     struct kstat st;

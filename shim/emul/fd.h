@@ -68,6 +68,8 @@ static inline struct fdrec *fd_rec(int fd)
 /* Its type, found out if need be. */
 enum fd_type fd_type(struct fdrec *rec, int fd);
 bool fd_nonblock(struct fdrec *rec, int fd);
+/* What /proc calls it, "anon_inode:[...]": for what cannot be told otherwise. False without /proc. */
+bool fd_is_called(int fd, const char *name);
 static inline bool fd_is_socket(enum fd_type t)
 {
     return t == FD_TCP || t == FD_STREAM || t == FD_DGRAM;

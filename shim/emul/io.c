@@ -306,6 +306,13 @@ static bool tty_reads_by_clock(int fd)
     return sys3(__NR_ioctl, fd, 0x540f /* TIOCGPGRP */, P(&group)) == 0 && group != sys1(__NR_getpgid, 0);
 }
 
+/* Does it tell (POLLOUT) when there is room again? fanotify, /dev/kmsg and others take what is written at once, and tell of
+ * what is to be read only: a writer would wait for ever. */
+static cold bool tells_room(int fd)
+{
+    return is_tty(fd) || fd_is_called(fd, "anon_inode:[eventfd]");
+}
+
 /* Look, then make the call in f. */
 static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64_t total)
 {
@@ -328,6 +335,10 @@ static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64
             return end(c, r);
         }
         fd_turn_end(c, dir, false);
+        if (dir == DIR_OUT && !tells_room(c->fd)) {
+            fdcall_native(c);
+            return end(c, native_on(f, c));
+        }
         long r = block(c, dir, edges, INT64_MAX, why, 0);
         if (r == WAIT_NATIVE)
             return end(c, native_on(f, c));
