@@ -137,7 +137,8 @@ static cold enum fd_type classify(struct fdrec *rec, int fd)
     case 0010000: t = FD_PIPE; break;
     case 0100000: case 0040000: case 0060000: t = FD_FILE; break;
     case 0020000: t = (st.rdev >> 8 & 0xfff) == 1 && (st.rdev & 0xff) != 11 ? FD_FILE : FD_OTHER; break; /* /dev/null and its kin; /dev/kmsg blocks */
-    default: t = FD_OTHER;
+    /* A read of a perf event tells the count and never waits; poll tells of its ring. */
+    default: t = fd_is_called(fd, "anon_inode:[perf_event]") ? FD_FILE : FD_OTHER;
     }
     lock_take(&rec->lock);
     if (rec->gen == gen && rec->type == FD_UNKNOWN)
