@@ -60,6 +60,12 @@ _Static_assert(sizeof(struct fdrec) == 64, "one cache line; entry.S shifts by 6"
 _Static_assert(offsetof(struct fdrec, type) == FDREC_TYPE && FD_FILE == FD_FILE_TYPE, "entry.S");
 extern struct fdrec *fd_recs; /* [FDS_MAX] */
 
+/* The program submits to an io_uring, which closes numbers and makes them without a call that we see. A record may be of what its number
+ * meant before: whether it blocks is asked of the kernel, and whether epoll watches it at each wait. Atomic; never cleared. */
+extern uint32_t fd_doubt;
+/* A call on fd told that it is not what its record says. From hook == 0; may yield. */
+void fd_mistaken(struct fdrec *rec, int fd);
+
 /* NULL: a number we keep no record of. */
 static inline struct fdrec *fd_rec(int fd)
 {

@@ -418,6 +418,17 @@ static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const str
 
 /* ---- reading ---- */
 
+/* read(2) and its kin of what was taken for a socket. */
+static cold long not_a_socket(struct frame *f, struct fdrec *rec)
+{
+    fd_mistaken(rec, (int)f->rdi);
+    return native_block(f);
+}
+static inline long unless_mistaken(struct frame *f, struct fdrec *rec, long r)
+{
+    return unlikely(r == -ENOTSOCK) ? not_a_socket(f, rec) : r;
+}
+
 long emul_read(struct frame *f)
 {
     int fd = (int)f->rdi;
@@ -429,7 +440,7 @@ long emul_read(struct frame *f)
     case FD_TCP:
     case FD_STREAM:
     case FD_DGRAM:
-        return do_recv(f, rec, t, OP_RECV, 0, f->rdx);
+        return unless_mistaken(f, rec, do_recv(f, rec, t, OP_RECV, 0, f->rdx));
     case FD_PIPE:
     case FD_OTHER: {
         struct iovec64 iov = {f->rsi, f->rdx};
@@ -449,7 +460,7 @@ static long do_readv(struct frame *f)
         return native_sys(f);
     enum fd_type t = fd_type(rec, fd);
     if (fd_is_socket(t))
-        return do_recv(f, rec, t, OP_READV, 0, UINT64_MAX);
+        return unless_mistaken(f, rec, do_recv(f, rec, t, OP_READV, 0, UINT64_MAX));
     if (t == FD_PIPE || t == FD_OTHER)
         return stream_io(f, rec, DIR_IN, NULL, total);
     return native_sys(f);
@@ -652,7 +663,7 @@ long emul_write(struct frame *f)
     case FD_TCP:
     case FD_STREAM:
     case FD_DGRAM:
-        return send_one(f, rec, t, f->rsi, f->rdx, 0, 0, 0);
+        return unless_mistaken(f, rec, send_one(f, rec, t, f->rsi, f->rdx, 0, 0, 0));
     case FD_PIPE:
     case FD_OTHER: {
         struct iovec64 iov = {f->rsi, f->rdx};
@@ -745,7 +756,7 @@ static long do_writev(struct frame *f)
     if (!fd_is_socket(t))
         return native_sys(f);
     struct msghdr64 m = {.iov = f->rsi, .iovlen = f->rdx};
-    return do_sendmsg(f, rec, t, &m, 0, 0);
+    return unless_mistaken(f, rec, do_sendmsg(f, rec, t, &m, 0, 0));
 }
 
 long emul_writev(struct frame *f)
