@@ -17,6 +17,7 @@
 #define MSG_WAITALL   0x100
 #define MSG_ERRQUEUE  0x2000
 #define MSG_NOSIGNAL  0x4000
+#define MSG_FASTOPEN  0x20000000
 #define RWF_NOWAIT    0x8
 
 struct iovec64 {
@@ -600,12 +601,20 @@ static cold long block_send(struct fdcall *c, enum fd_type t, bool addressed, ui
     return block(c, DIR_OUT, edges, deadline, WAIT_WRITE, done);
 }
 
+/* A send that connects first (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT) has only begun to. It goes on as one that waits for room and does not
+ * connect; out of time it is EINPROGRESS still, as connect(2) is. */
+static inline bool only_begun(enum fd_type t, long r)
+{
+    return (r == -EINPROGRESS || r == -EALREADY) && t != FD_DGRAM;
+}
+
 /* Send all of buf, `total` bytes having gone before. */
 static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_t buf, uint64_t len, uint32_t flags,
                       uint64_t addr, uint64_t addrlen, int64_t *deadline, long total)
 {
     uint64_t done = 0;
     int64_t ns = FIRST_NAP_NS;
+    bool connecting = false;
     for (;;) {
         uint32_t edges = fd_edges(c->rec, DIR_OUT);
         long r = sys6(__NR_sendto, c->fd, (long)(buf + done), (long)(len - done), flags | MSG_DONTWAIT | MSG_NOSIGNAL,
@@ -614,13 +623,16 @@ static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_
             done += (uint64_t)r;
             if (done >= len || t == FD_DGRAM)
                 return total + (long)done;
+            flags &= ~(uint32_t)MSG_FASTOPEN;
             continue;
         }
         long sofar = total + (long)done;
-        if (r != -EAGAIN)
+        if (r != -EAGAIN && !only_begun(t, r))
             return sofar ? sofar : broken_pipe(r, flags);
         if (fd_nonblock(c->rec, c->fd))
             return sofar ? sofar : r;
+        connecting = connecting || r != -EAGAIN;
+        flags &= ~(uint32_t)MSG_FASTOPEN;
         if (*deadline == -1)
             *deadline = socket_deadline(c, FDF_SNDTIMEO, 21);
         r = block_send(c, t, addr != 0, edges, *deadline, &ns, sofar);
@@ -637,7 +649,7 @@ static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_
             return r < 0 && sofar ? sofar : sofar + r;
         }
         if (r)
-            return r;
+            return r == -EAGAIN && connecting ? -EINPROGRESS : r;
     }
 }
 
@@ -703,6 +715,7 @@ static long send_message(struct frame *f, struct fdcall *c, enum fd_type t, stru
 {
     int64_t deadline = -1, ns = FIRST_NAP_NS;
     uint64_t total;
+    bool connecting = false;
     if (iov_total(m->iov, m->iovlen, &total))
         return -EFAULT;
     for (;;) {
@@ -711,12 +724,14 @@ static long send_message(struct frame *f, struct fdcall *c, enum fd_type t, stru
         if (r >= 0) {
             if ((uint64_t)r >= total || t == FD_DGRAM)
                 return r;
-            return send_iov_rest(f, c, t, m->iov, m->iovlen, flags, &deadline, r);
+            return send_iov_rest(f, c, t, m->iov, m->iovlen, flags & ~(uint32_t)MSG_FASTOPEN, &deadline, r);
         }
-        if (r != -EAGAIN)
+        if (r != -EAGAIN && !only_begun(t, r))
             return broken_pipe(r, flags);
         if (fd_nonblock(c->rec, c->fd))
             return r;
+        connecting = connecting || r != -EAGAIN;
+        flags &= ~(uint32_t)MSG_FASTOPEN;
         if (deadline == -1)
             deadline = socket_deadline(c, FDF_SNDTIMEO, 21);
         r = block_send(c, t, m->name != 0, edges, deadline, &ns, 0);
@@ -729,7 +744,7 @@ static long send_message(struct frame *f, struct fdcall *c, enum fd_type t, stru
             return native_block(&g);
         }
         if (r)
-            return r;
+            return r == -EAGAIN && connecting ? -EINPROGRESS : r;
     }
 }
 
