@@ -11,6 +11,7 @@
 #endif
 
 struct fdrec *fd_recs;
+uint32_t fd_doubt;
 #define recs fd_recs
 
 /* Descriptors that keep closed files open for calls in progress. */
@@ -90,6 +91,11 @@ void fd_made(int fd, enum fd_type type, uint16_t flags)
     struct fdrec *rec = fd_rec(fd);
     if (!rec)
         return;
+    if (unlikely(load_relaxed(&fd_doubt))) { /* what it meant before is gone, by whatever way */
+        uint8_t was = load_acquire(&rec->type);
+        if (was != FD_UNKNOWN && was != FD_CLOSING)
+            fd_mistaken(rec, fd);
+    }
     note_high(fd);
     store_relaxed(&rec->flags, (uint16_t)(flags | FDF_SERVED));
     if (type != FD_UNKNOWN)
@@ -112,6 +118,16 @@ void fd_share_all(void)
             share(&recs[i]);
 }
 
+cold bool fd_is_called(int fd, const char *name)
+{
+    char path[40], link[64];
+    format(path, sizeof path, "/proc/self/fd/%d", fd);
+    long n = sys3(__NR_readlink, P(path), P(link), sizeof link), i = 0;
+    while (i < n && link[i] == name[i])
+        i++;
+    return n > 0 && i == n && !name[i];
+}
+
 static cold enum fd_type classify(struct fdrec *rec, int fd)
 {
     struct kstat st;
@@ -127,7 +143,8 @@ static cold enum fd_type classify(struct fdrec *rec, int fd)
     case 0010000: t = FD_PIPE; break;
     case 0100000: case 0040000: case 0060000: t = FD_FILE; break;
     case 0020000: t = (st.rdev >> 8 & 0xfff) == 1 && (st.rdev & 0xff) != 11 ? FD_FILE : FD_OTHER; break; /* /dev/null and its kin; /dev/kmsg blocks */
-    default: t = FD_OTHER;
+    /* A read of a perf event tells the count and never waits; poll tells of its ring. */
+    default: t = fd_is_called(fd, "anon_inode:[perf_event]") ? FD_FILE : FD_OTHER;
     }
     lock_take(&rec->lock);
     if (rec->gen == gen && rec->type == FD_UNKNOWN)
@@ -144,7 +161,7 @@ enum fd_type fd_type(struct fdrec *rec, int fd)
 
 bool fd_nonblock(struct fdrec *rec, int fd)
 {
-    if (load_relaxed(&rec->flags) & FDF_SHARED) {
+    if ((load_relaxed(&rec->flags) & FDF_SHARED) || unlikely(load_relaxed(&fd_doubt))) {
         long fl = sys3(__NR_fcntl, fd, 3 /* F_GETFL */, 0);
         return fl >= 0 && (fl & O_NONBLOCK);
     }
@@ -257,12 +274,14 @@ enum wake fd_wait(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadlin
         lock_drop(&rec->lock);
         return there;
     }
-    if (!(rec->watched & dir)) {
+    uint8_t watched = rec->watched;
+    if (!(watched & dir) || unlikely(load_relaxed(&fd_doubt))) {
         if (netpoll_watch(rec, c->fd, dir) < 0) {
             lock_drop(&rec->lock);
             return WAKE_NONE;
         }
-        COUNT(netpoll_adds);
+        if (!(watched & dir))
+            COUNT(netpoll_adds);
     }
     if (fd_edges(rec, dir) != edges) {
         lock_drop(&rec->lock);
@@ -337,7 +356,7 @@ enum fd_link fd_link(struct fdwaiter *w)
         lock_drop(&rec->lock);
         return r;
     }
-    long r = (rec->watched & w->dir) == w->dir ? 0 : netpoll_watch(rec, w->fd, w->dir);
+    long r = netpoll_watch(rec, w->fd, w->dir);
     if (r < 0) {
         lock_drop(&rec->lock);
         return r == -EPERM ? FDL_NEVER : FDL_REFUSED;
@@ -574,6 +593,11 @@ void fd_closing(struct fdrec *rec, int fd)
 void fd_closed(struct fdrec *rec)
 {
     cas(&rec->type, (uint8_t)FD_CLOSING, (uint8_t)FD_UNKNOWN); /* unless the number was given anew already (fd_made) */
+}
+cold void fd_mistaken(struct fdrec *rec, int fd)
+{
+    fd_closing(rec, fd);
+    fd_closed(rec);
 }
 
 /* ---- the calls that change descriptors ---- */

@@ -61,6 +61,12 @@ _Static_assert(sizeof(struct fdrec) == 64, "one cache line; entry.S shifts by 6"
 _Static_assert(offsetof(struct fdrec, type) == FDREC_TYPE && FD_FILE == FD_FILE_TYPE, "entry.S");
 extern struct fdrec *fd_recs; /* [FDS_MAX] */
 
+/* The program submits to an io_uring, which closes numbers and makes them without a call that we see. A record may be of what its number
+ * meant before: whether it blocks is asked of the kernel, and whether epoll watches it at each wait. Atomic; never cleared. */
+extern uint32_t fd_doubt;
+/* A call on fd told that it is not what its record says. From hook == 0; may yield. */
+void fd_mistaken(struct fdrec *rec, int fd);
+
 /* NULL: a number we keep no record of. */
 static inline struct fdrec *fd_rec(int fd)
 {
@@ -69,6 +75,8 @@ static inline struct fdrec *fd_rec(int fd)
 /* Its type, found out if need be. */
 enum fd_type fd_type(struct fdrec *rec, int fd);
 bool fd_nonblock(struct fdrec *rec, int fd);
+/* What /proc calls it, "anon_inode:[...]": for what cannot be told otherwise. False without /proc. */
+bool fd_is_called(int fd, const char *name);
 static inline bool fd_is_socket(enum fd_type t)
 {
     return t == FD_TCP || t == FD_STREAM || t == FD_DGRAM;

@@ -539,6 +539,8 @@ long emul_futex_waitv(struct frame *f)
     if (!r && private < n) {
         r = native_block(f);
     } else if (!r && !(r = deadline_of((void *)f->r10, true, clock == 0, &deadline))) {
+        for (uint32_t i = 0, word; i < n; i++) /* as bring_in */
+            uaccess_load32((uint32_t *)v[i].addr, &word);
         hook_enter();
         r = waitv_wait(v, w, n, deadline);
         hook_exit();
@@ -665,6 +667,23 @@ static long pi_shared(struct frame *f, uint32_t cmd)
     return r == -ERESTARTSYS || r == -ERESTARTNOHAND ? -ERESTARTSYS - 1 : r; /* no handler ends it */
 }
 
+/* A page that the call needs and that is missing comes when the disk lets it, or another thread of the program does (userfaultfd).
+ * It is waited for here, where the proc can be retaken: under a bucket's lock nobody would run who could bring it. What is wrong with
+ * the address is found later. */
+static inline void bring_in(const struct frame *f, uint32_t cmd)
+{
+    uint32_t word;
+    if (cmd == FUTEX_WAKE || cmd == FUTEX_WAKE_BITSET || cmd == FUTEX_REQUEUE)
+        return;
+    uaccess_load32((uint32_t *)(cmd == FUTEX_WAKE_OP ? f->r8 : f->rdi), &word);
+    bool waits = cmd == FUTEX_WAIT || cmd == FUTEX_WAIT_BITSET || cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 ||
+                 cmd == FUTEX_WAIT_REQUEUE_PI;
+    if (waits && f->r10) { /* the time; it may lie across two pages */
+        uaccess_load32((uint32_t *)f->r10, &word);
+        uaccess_load32((uint32_t *)(f->r10 + 12), &word);
+    }
+}
+
 long emul_futex(struct frame *f)
 {
     uint32_t *addr = (uint32_t *)f->rdi, *addr2 = (uint32_t *)f->r8;
@@ -695,6 +714,7 @@ long emul_futex(struct frame *f)
         cmd != FUTEX_LOCK_PI2)
         return -ENOSYS;
 
+    bring_in(f, cmd);
     hook_enter();
     switch (cmd) {
     case FUTEX_WAIT:
@@ -775,6 +795,7 @@ static long foreign_wait(uint32_t *addr, uint32_t val, uint32_t bitset, int64_t 
     struct bucket *b = bucket_of(addr);
     struct futex_waiter w = {.addr = addr, .bitset = bitset};
     uint32_t now;
+    uaccess_load32(addr, &now); /* as bring_in */
     lock_take(&b->lock);
     long r = uaccess_load32(addr, &now);
     if (r || now != val) {

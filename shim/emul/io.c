@@ -17,6 +17,7 @@
 #define MSG_WAITALL   0x100
 #define MSG_ERRQUEUE  0x2000
 #define MSG_NOSIGNAL  0x4000
+#define MSG_FASTOPEN  0x20000000
 #define RWF_NOWAIT    0x8
 
 struct iovec64 {
@@ -306,6 +307,13 @@ static bool tty_reads_by_clock(int fd)
     return sys3(__NR_ioctl, fd, 0x540f /* TIOCGPGRP */, P(&group)) == 0 && group != sys1(__NR_getpgid, 0);
 }
 
+/* Does it tell (POLLOUT) when there is room again? fanotify, /dev/kmsg and others take what is written at once, and tell of
+ * what is to be read only: a writer would wait for ever. */
+static cold bool tells_room(int fd)
+{
+    return is_tty(fd) || fd_is_called(fd, "anon_inode:[eventfd]");
+}
+
 /* Look, then make the call in f. */
 static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64_t total)
 {
@@ -328,6 +336,10 @@ static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64
             return end(c, r);
         }
         fd_turn_end(c, dir, false);
+        if (dir == DIR_OUT && !tells_room(c->fd)) {
+            fdcall_native(c);
+            return end(c, native_on(f, c));
+        }
         long r = block(c, dir, edges, INT64_MAX, why, 0);
         if (r == WAIT_NATIVE)
             return end(c, native_on(f, c));
@@ -433,6 +445,17 @@ static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const str
 
 /* ---- reading ---- */
 
+/* read(2) and its kin of what was taken for a socket. */
+static cold long not_a_socket(struct frame *f, struct fdrec *rec)
+{
+    fd_mistaken(rec, (int)f->rdi);
+    return native_block(f);
+}
+static inline long unless_mistaken(struct frame *f, struct fdrec *rec, long r)
+{
+    return unlikely(r == -ENOTSOCK) ? not_a_socket(f, rec) : r;
+}
+
 long emul_read(struct frame *f)
 {
     int fd = (int)f->rdi;
@@ -444,7 +467,7 @@ long emul_read(struct frame *f)
     case FD_TCP:
     case FD_STREAM:
     case FD_DGRAM:
-        return do_recv(f, rec, t, OP_RECV, 0, f->rdx);
+        return unless_mistaken(f, rec, do_recv(f, rec, t, OP_RECV, 0, f->rdx));
     case FD_PIPE:
     case FD_OTHER: {
         struct iovec64 iov = {f->rsi, f->rdx};
@@ -464,7 +487,7 @@ static long do_readv(struct frame *f)
         return native_sys(f);
     enum fd_type t = fd_type(rec, fd);
     if (fd_is_socket(t))
-        return do_recv(f, rec, t, OP_READV, 0, UINT64_MAX);
+        return unless_mistaken(f, rec, do_recv(f, rec, t, OP_READV, 0, UINT64_MAX));
     if (t == FD_PIPE || t == FD_OTHER)
         return stream_io(f, rec, DIR_IN, NULL, total);
     return native_sys(f);
@@ -604,12 +627,20 @@ static cold long block_send(struct fdcall *c, enum fd_type t, bool addressed, ui
     return block(c, DIR_OUT, edges, deadline, WAIT_WRITE, done);
 }
 
+/* A send that connects first (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT) has only begun to. It goes on as one that waits for room and does not
+ * connect; out of time it is EINPROGRESS still, as connect(2) is. */
+static inline bool only_begun(enum fd_type t, long r)
+{
+    return (r == -EINPROGRESS || r == -EALREADY) && t != FD_DGRAM;
+}
+
 /* Send all of buf, `total` bytes having gone before. */
 static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_t buf, uint64_t len, uint32_t flags,
                       uint64_t addr, uint64_t addrlen, int64_t *deadline, long total)
 {
     uint64_t done = 0;
     int64_t ns = FIRST_NAP_NS;
+    bool connecting = false;
     for (;;) {
         uint32_t edges = fd_edges(c->rec, DIR_OUT);
         long r = sys6(__NR_sendto, c->fd, (long)(buf + done), (long)(len - done), flags | MSG_DONTWAIT | MSG_NOSIGNAL,
@@ -618,13 +649,16 @@ static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_
             done += (uint64_t)r;
             if (done >= len || t == FD_DGRAM)
                 return total + (long)done;
+            flags &= ~(uint32_t)MSG_FASTOPEN;
             continue;
         }
         long sofar = total + (long)done;
-        if (r != -EAGAIN)
+        if (r != -EAGAIN && !only_begun(t, r))
             return sofar ? sofar : broken_pipe(r, flags);
         if (fd_nonblock(c->rec, c->fd))
             return sofar ? sofar : r;
+        connecting = connecting || r != -EAGAIN;
+        flags &= ~(uint32_t)MSG_FASTOPEN;
         if (*deadline == -1)
             *deadline = socket_deadline(c, FDF_SNDTIMEO, 21);
         r = block_send(c, t, addr != 0, edges, *deadline, &ns, sofar);
@@ -641,7 +675,7 @@ static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_
             return r < 0 && sofar ? sofar : sofar + r;
         }
         if (r)
-            return r;
+            return r == -EAGAIN && connecting ? -EINPROGRESS : r;
     }
 }
 
@@ -667,7 +701,7 @@ long emul_write(struct frame *f)
     case FD_TCP:
     case FD_STREAM:
     case FD_DGRAM:
-        return send_one(f, rec, t, f->rsi, f->rdx, 0, 0, 0);
+        return unless_mistaken(f, rec, send_one(f, rec, t, f->rsi, f->rdx, 0, 0, 0));
     case FD_PIPE:
     case FD_OTHER: {
         struct iovec64 iov = {f->rsi, f->rdx};
@@ -707,6 +741,7 @@ static long send_message(struct frame *f, struct fdcall *c, enum fd_type t, stru
 {
     int64_t deadline = -1, ns = FIRST_NAP_NS;
     uint64_t total;
+    bool connecting = false;
     if (iov_total(m->iov, m->iovlen, &total))
         return -EFAULT;
     for (;;) {
@@ -715,12 +750,14 @@ static long send_message(struct frame *f, struct fdcall *c, enum fd_type t, stru
         if (r >= 0) {
             if ((uint64_t)r >= total || t == FD_DGRAM)
                 return r;
-            return send_iov_rest(f, c, t, m->iov, m->iovlen, flags, &deadline, r);
+            return send_iov_rest(f, c, t, m->iov, m->iovlen, flags & ~(uint32_t)MSG_FASTOPEN, &deadline, r);
         }
-        if (r != -EAGAIN)
+        if (r != -EAGAIN && !only_begun(t, r))
             return broken_pipe(r, flags);
         if (fd_nonblock(c->rec, c->fd))
             return r;
+        connecting = connecting || r != -EAGAIN;
+        flags &= ~(uint32_t)MSG_FASTOPEN;
         if (deadline == -1)
             deadline = socket_deadline(c, FDF_SNDTIMEO, 21);
         r = block_send(c, t, m->name != 0, edges, deadline, &ns, 0);
@@ -733,7 +770,7 @@ static long send_message(struct frame *f, struct fdcall *c, enum fd_type t, stru
             return native_block(&g);
         }
         if (r)
-            return r;
+            return r == -EAGAIN && connecting ? -EINPROGRESS : r;
     }
 }
 
@@ -760,7 +797,7 @@ static long do_writev(struct frame *f)
     if (!fd_is_socket(t))
         return native_sys(f);
     struct msghdr64 m = {.iov = f->rsi, .iovlen = f->rdx};
-    return do_sendmsg(f, rec, t, &m, 0, 0);
+    return unless_mistaken(f, rec, do_sendmsg(f, rec, t, &m, 0, 0));
 }
 
 long emul_writev(struct frame *f)

@@ -23,6 +23,7 @@
  * file's identity is compared first. The kernel, which holds on to the file, would end such a wait with EBADF (fcntl), or
  * with a lock that nobody has (flock): here both end with EBADF.
  */
+#include "fd.h"
 #include "kwait.h"
 
 #include "../base/list.h"
@@ -747,6 +748,8 @@ long emul_io_uring_enter(struct frame *f)
     bool simple = (uint32_t)f->rdx == 1 && !(flags & ~(uint64_t)(ENTER_GETEVENTS | ENTER_SQ_WAKEUP | ENTER_EXT_ARG)) &&
                   !(f->r8 && !(flags & ENTER_EXT_ARG));
     long r;
+    if ((uint32_t)f->rsi && !load_relaxed(&fd_doubt))
+        store_relaxed(&fd_doubt, 1u);
     if (!(flags & ENTER_GETEVENTS) || !f->rdx)
         return native_sys(f);
     if (simple && (flags & ENTER_EXT_ARG)) {

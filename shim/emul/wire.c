@@ -8,6 +8,7 @@
  * If no worker can be spared, what is a hint (affinity, priority) is checked and forgotten; the rest is made on the worker at hand.
  */
 #include "emul.h"
+#include "fd.h"
 
 #include "../sched/internal.h"
 
@@ -277,9 +278,12 @@ long emul_capset(struct frame *f)
 /* A ring that only one kernel thread may use, or knows by a registered number. */
 long emul_io_uring_setup(struct frame *f)
 {
-    enum { SINGLE_ISSUER = 1 << 12, DEFER_TASKRUN = 1 << 13 };
+    enum { SQPOLL = 1 << 1, SINGLE_ISSUER = 1 << 12, DEFER_TASKRUN = 1 << 13 };
     uint32_t flags = 0;
-    if (!uaccess_load32((const uint32_t *)(f->rsi + 8), &flags) && (flags & (SINGLE_ISSUER | DEFER_TASKRUN)))
+    uaccess_load32((const uint32_t *)(f->rsi + 8), &flags);
+    if (flags & SQPOLL) /* submissions that no call tells of */
+        store_relaxed(&fd_doubt, 1u);
+    if (flags & (SINGLE_ISSUER | DEFER_TASKRUN))
         return on_self(f, true);
     return native_sys(f);
 }

@@ -70,13 +70,16 @@ unsigned netpoll_next_own(unsigned a)
 
 int netpoll_watch(struct fdrec *rec, int fd, uint8_t dir)
 {
-    if ((rec->watched & dir) == dir)
+    bool known = (rec->watched & dir) == dir, doubt = unlikely(load_relaxed(&fd_doubt));
+    if (known && !doubt)
         return 0;
     uint8_t all = rec->watched | dir;
     struct epoll_event e = {EPOLLET | EPOLLRDHUP | EPOLLPRI, (uint64_t)(uint32_t)fd | (uint64_t)rec->gen << 32};
     e.events |= (all & DIR_IN ? EPOLLIN : 0) | (all & DIR_OUT ? EPOLLOUT : 0);
-    long r = sys4(__NR_epoll_ctl, epfd, rec->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, P(&e));
-    if (r == -17 /* EEXIST: the number's former self, still open elsewhere */)
+    long r = sys4(__NR_epoll_ctl, epfd, rec->watched && !doubt ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, P(&e));
+    if (r == -17 && known) /* EEXIST: it is what it was. To modify it would tell again of what is there, who waits might never sleep */
+        return 0;
+    if (r == -17 /* the number's former self, still open elsewhere, or watched in one direction */)
         r = sys4(__NR_epoll_ctl, epfd, EPOLL_CTL_MOD, fd, P(&e));
     else if (r == -2)
         r = sys4(__NR_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, P(&e));

@@ -1,14 +1,26 @@
 /* Hundreds of threads in fgets, getline, fread, getc and scanf on pipes and sockets, in popen'd
- * streams, and in getaddrinfo: more than there may be workers, and the main thread feeds them all.
- */
+ * streams, and in getaddrinfo: more than there may be workers, and the main thread feeds them all. Where
+ * HANDOFF_MAX_WORKERS is set no kernel thread stands for one that waits. */
 /* conform: also HANDOFF_MAX_WORKERS=12 */
 #include "../t.h"
+#include <dirent.h>
 #include <netdb.h>
 
 #define COUNT    300
 #define CHILDREN 6
 static int ends[COUNT][2];
 static _Atomic int ended;
+
+static int tasks(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/task");
+    CHECK(d != NULL);
+    for (struct dirent *e; (e = readdir(d));)
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
 
 static void *reads(void *arg)
 {
@@ -85,6 +97,7 @@ static void *resolves(void *arg)
 int main(void)
 {
     static pthread_t threads[COUNT], more[CHILDREN + 4];
+    const char *limit = getenv("HANDOFF_MAX_WORKERS");
     t_descriptors(2 * COUNT + 100);
     for (int i = 0; i < COUNT; i++) {
         if (i % 2)
@@ -103,6 +116,9 @@ int main(void)
     for (int round = 0; round < 2; round++)
         for (int i = COUNT - 1; i >= 0; i--)
             dprintf(ends[i][1], "%d\n", 100000 + i);
+    CHECK_EQ(ended, 0);
+    if (limit) /* beside the main thread and at most three helpers */
+        CHECK_GE(atoi(limit) + 4, tasks());
     for (int i = 0; i < COUNT; i++) {
         close(ends[i][1]);
         t_join(threads[i]);

@@ -9,7 +9,7 @@ static void *body(void *arg)
     struct iovec v[2] = {{block, 100}, {block + 100, 100}};
     int zero = open("/dev/zero", O_RDWR), null = open("/dev/null", O_RDWR),
         full = open("/dev/full", O_RDWR);
-    int random = open("/dev/urandom", O_RDONLY), dir = open("/tmp", O_RDONLY | O_DIRECTORY),
+    int random = open("/dev/urandom", O_RDONLY), pool = open("/dev/random", O_RDWR), dir = open("/tmp", O_RDONLY | O_DIRECTORY),
         path = open("/tmp", O_PATH);
     int self = open("/proc/self/status", O_RDONLY), only = open("/dev/null", O_WRONLY);
     memset(block, 1, sizeof block);
@@ -21,6 +21,9 @@ static void *body(void *arg)
     CHECK_EQ(writev(null, v, 2), 200);
     CHECK_ERR(write(full, block, 1), ENOSPC);
     CHECK_EQ(read(random, block, 64), 64);
+    CHECK_EQ(write(pool, block, 300), 300); /* of room there poll does not tell */
+    CHECK_EQ(write(pool, block, 8), 8);
+    CHECK_EQ(read(pool, block, 300), 300);
     CHECK_EQ(getrandom(block, 64, 0), 64);
     CHECK_EQ(getrandom(block, 64, GRND_NONBLOCK), 64);
     CHECK_ERR(getrandom(block, 64, 0x1000), EINVAL);
@@ -39,8 +42,8 @@ static void *body(void *arg)
     CHECK_ERR(accept(null, NULL, NULL), ENOTSOCK);
     CHECK_ERR(connect(null, (struct sockaddr *)block, 16), ENOTSOCK);
     CHECK_ERR(read(-1, block, 1), EBADF);
-    int fds[] = {zero, null, full, random, dir, path, self, only};
-    for (int i = 0; i < 8; i++)
+    int fds[] = {zero, null, full, random, pool, dir, path, self, only};
+    for (int i = 0; i < 9; i++)
         CHECK_OK(close(fds[i]));
     CHECK_ERR(close(-1), EBADF);
     return arg;

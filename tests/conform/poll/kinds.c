@@ -1,12 +1,16 @@
 /* Every kind of descriptor that can become readable wakes a thread waiting for it in poll, ppoll,
  * select, pselect, epoll_wait (level and edge) and is told as readable to all of them. */
 #include "../t.h"
+#include <linux/io_uring.h>
 #include <linux/netlink.h>
+#include <linux/userfaultfd.h>
 #include <mqueue.h>
 #include <pty.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -30,22 +34,30 @@ enum kind {
     PIDFD,
     NETLINK,
     MQUEUE,
+    RAW,
+    FANOTIFY,
+    USERFAULT,
+    URING,
     HANGUP,
     KINDS
 };
 static const char *const names[] = {
     "tcp",   "listener", "udp",     "unix stream", "unix dgram", "seqpacket", "pipe",
     "fifo",  "eventfd",  "timerfd", "signalfd",    "inotify",    "pty slave", "pty master",
-    "epoll", "pidfd",    "netlink", "mqueue",      "hang-up"};
+    "epoll", "pidfd",    "netlink", "mqueue",      "raw",        "fanotify",
+    "userfaultfd", "io_uring", "hang-up"};
 #define METHODS 6
 
 struct job {
     enum kind kind;
     int method, fd, peer, aux;
+    char *memory;
     struct sockaddr_in address;
 };
 
 static struct job jobs[KINDS][METHODS];
+static int absent[KINDS]; /* the machine has no such thing, or does not let us */
+static pthread_t faulting[METHODS];
 static char dir[] = "/tmp/handoff-kinds-XXXXXX";
 
 static void make(struct job *j)
@@ -146,12 +158,72 @@ static void make(struct job *j)
         mq_unlink(path);
         break;
     }
+    case RAW:
+        j->address.sin_family = AF_INET; /* an address each: a raw socket hears all that comes to its own */
+        j->address.sin_addr.s_addr = htonl(0x7f000002u + ((uint32_t)getpid() * METHODS + (uint32_t)j->method) % 0xfffff0u);
+        for (int i = 0; i < 2; i++)
+            ends[i] = socket(AF_INET, SOCK_RAW, 253); /* for experiments */
+        if (ends[0] < 0 || bind(ends[0], (struct sockaddr *)&j->address, sizeof j->address) != 0 ||
+            connect(ends[1], (struct sockaddr *)&j->address, sizeof j->address) != 0)
+            absent[j->kind] = 1;
+        break;
+    case FANOTIFY:
+        CHECK_OK(mkdir(path, 0700));
+        ends[0] = fanotify_init(FAN_CLASS_NOTIF, O_RDONLY);
+        ends[1] = -1;
+        if (ends[0] < 0 || fanotify_mark(ends[0], FAN_MARK_ADD, FAN_OPEN | FAN_ONDIR, AT_FDCWD, path) != 0)
+            absent[j->kind] = 1;
+        break;
+    case USERFAULT: {
+        struct uffdio_api api = {.api = UFFD_API};
+        ends[0] = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY); /* others say POLLERR */
+        ends[1] = -1;
+        j->memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        struct uffdio_register area = {.range = {(uint64_t)(uintptr_t)j->memory, 4096}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+        if (ends[0] < 0 || ioctl(ends[0], UFFDIO_API, &api) != 0 || ioctl(ends[0], UFFDIO_REGISTER, &area) != 0)
+            absent[j->kind] = 1;
+        break;
+    }
+    case URING: {
+        struct io_uring_params p = {0};
+        ends[0] = (int)syscall(SYS_io_uring_setup, 4, &p);
+        ends[1] = -1;
+        if (ends[0] < 0) {
+            absent[j->kind] = 1;
+            break;
+        }
+        char *ring = mmap(NULL, p.sq_off.array + p.sq_entries * 4, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ends[0],
+                          IORING_OFF_SQ_RING);
+        struct io_uring_sqe *sqe = mmap(NULL, p.sq_entries * sizeof *sqe, PROT_READ | PROT_WRITE,
+                                        MAP_SHARED | MAP_POPULATE, ends[0], IORING_OFF_SQES);
+        CHECK(ring != MAP_FAILED && sqe != MAP_FAILED);
+        sqe->opcode = IORING_OP_NOP;
+        *(unsigned *)(ring + p.sq_off.array) = 0;
+        __atomic_store_n((unsigned *)(ring + p.sq_off.tail), 1, __ATOMIC_RELEASE);
+        break;
+    }
     default:
         abort();
     }
+    if (absent[j->kind])
+        return;
     CHECK(ends[0] >= 0);
     j->fd = ends[0];
     j->peer = ends[1];
+}
+
+static void *faults(void *arg)
+{
+    CHECK_EQ(*(volatile char *)arg, 0);
+    return NULL;
+}
+
+/* Who waits has been told: let the faulting thread go on. */
+static void end_fault(struct job *j)
+{
+    struct uffdio_zeropage zero = {.range = {(uint64_t)(uintptr_t)j->memory, 4096}};
+    CHECK_OK(ioctl(j->fd, UFFDIO_ZEROPAGE, &zero));
+    t_join(faulting[j->method]);
 }
 
 static void fire(struct job *j)
@@ -174,6 +246,16 @@ static void fire(struct job *j)
         snprintf(path, sizeof path, "%s/%d-%d/x", dir, j->kind, j->method);
         close(creat(path, 0600));
         unlink(path);
+        break;
+    case FANOTIFY:
+        snprintf(path, sizeof path, "%s/%d-%d", dir, j->kind, j->method);
+        close(open(path, O_RDONLY | O_DIRECTORY));
+        break;
+    case USERFAULT:
+        faulting[j->method] = t_go(faults, j->memory);
+        break;
+    case URING:
+        CHECK_EQ(syscall(SYS_io_uring_enter, j->fd, 1, 0, 0, NULL, 0), 1);
         break;
     case PIDFD:
         CHECK_OK(kill(j->peer, SIGKILL));
@@ -243,15 +325,18 @@ int main(void)
             make(&jobs[k][m]);
         }
     for (int k = 0; k < KINDS; k++)
-        for (int m = 0; m < METHODS; m++)
+        for (int m = 0; m < METHODS && !absent[k]; m++)
             threads[k][m] = t_go(waits, &jobs[k][m]);
     t_settle();
     for (int m = METHODS - 1; m >= 0; m--)
         for (int k = 0; k < KINDS; k++)
-            fire(&jobs[k][m]);
+            if (!absent[k])
+                fire(&jobs[k][m]);
     for (int k = 0; k < KINDS; k++)
-        for (int m = 0; m < METHODS; m++)
+        for (int m = 0; m < METHODS && !absent[k]; m++)
             t_join(threads[k][m]);
+    for (int m = 0; m < METHODS && !absent[USERFAULT]; m++)
+        end_fault(&jobs[USERFAULT][m]);
     for (int m = 0; m < METHODS; m++)
         t_expect_signal(jobs[PIDFD][m].peer, SIGKILL);
     char path[300];
