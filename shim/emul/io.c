@@ -307,11 +307,13 @@ static bool tty_reads_by_clock(int fd)
     return sys3(__NR_ioctl, fd, 0x540f /* TIOCGPGRP */, P(&group)) == 0 && group != sys1(__NR_getpgid, 0);
 }
 
+#define EVENTFD "anon_inode:[eventfd]"
+
 /* Does it tell (POLLOUT) when there is room again? fanotify, /dev/kmsg and others take what is written at once, and tell of
  * what is to be read only: a writer would wait for ever. */
 static cold bool tells_room(int fd)
 {
-    return is_tty(fd) || fd_is_called(fd, "anon_inode:[eventfd]");
+    return is_tty(fd) || fd_is_called(fd, EVENTFD);
 }
 
 /* Look, then make the call in f. */
@@ -346,19 +348,6 @@ static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64
         if (r)
             return end(c, r);
     }
-}
-
-static bool is_eventfd(int fd)
-{
-    static const char name[] = "anon_inode:[eventfd]";
-    char path[32], link[sizeof name] = {0};
-    format(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (sys3(__NR_readlink, P(path), P(link), sizeof link) != sizeof name - 1)
-        return false;
-    for (size_t i = 0; i < sizeof name - 1; i++)
-        if (link[i] != name[i])
-            return false;
-    return true;
 }
 
 /* Event loops are told things by an eventfd, over and over, from many threads: no turns, and no look before, unless another writer is
@@ -415,7 +404,7 @@ static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const str
         uint32_t edges = fd_edges(c.rec, dir);
         long r = sys6(dir == DIR_OUT ? __NR_pwritev2 : __NR_preadv2, c.fd, (long)iov, (long)n, -1, -1, RWF_NOWAIT);
         if (unlikely(r == -EOPNOTSUPP) && !done) {
-            __atomic_fetch_or(&c.rec->flags, (uint16_t)(dir == DIR_OUT && is_eventfd(c.fd) ? look | FDF_EVENTFD : look), __ATOMIC_RELAXED);
+            __atomic_fetch_or(&c.rec->flags, (uint16_t)(dir == DIR_OUT && fd_is_called(c.fd, EVENTFD) ? look | FDF_EVENTFD : look), __ATOMIC_RELAXED);
             continue;
         }
         if (r == -EPIPE) {

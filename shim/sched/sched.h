@@ -268,7 +268,7 @@ struct sched {
 
 enum { UTHREADS_MAX = 1 << 18, PROCS_MAX = 1024, WORKERS_BEYOND = 1024 };
 /* Virtual tids: above the kernel's PID_MAX_LIMIT (2^22), below FUTEX_TID_MASK's 2^30. */
-enum { TID_BASE = 1 << 22, TID_END = 1 << 30 };
+enum { TID_BASE = 1 << 22, TID_CLOCK = 1 << 29, TID_END = 1 << 30 };
 
 extern struct sched sched;
 extern uint32_t sched_active; /* 1: this process is activated (entry.S reads it) */

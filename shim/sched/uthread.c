@@ -31,7 +31,12 @@ static int make_tid(uint32_t index, uint32_t gen)
     uint32_t gens = (TID_END - TID_BASE) / UTHREADS_MAX;
     /* Mutexes shared between processes hold tids: they are to differ there, too, as far as there is room. */
     uint32_t first = (uint32_t)stats->pid * 2654435761u >> 12;
-    return (int)(TID_BASE + (first + gen) % gens * UTHREADS_MAX + index);
+    uint32_t tid = TID_BASE + (first + gen) % gens * UTHREADS_MAX + index;
+    /* The id of a thread's CPU clock keeps 29 bits of it, which must not look like a tid of the kernel's (emul/cputime.c). Of those that
+     * share an index one lives at a time, so no two have the same. */
+    if (tid - TID_CLOCK < TID_BASE)
+        tid += TID_BASE;
+    return (int)tid;
 }
 
 struct uthread *uthread_alloc(void)
@@ -66,6 +71,7 @@ struct uthread *uthread_alloc(void)
     u->altstack.flags = 2; /* SS_DISABLE */
     u->pi_held = NULL;
     u->sigmask = ~0ull; /* nothing is for it before its mask is known (signal_mask_start) */
+    u->site = 0; /* who had it before did not return from its last call */
     u->wired = 0;
     u->home = NULL;
     u->tainted = 0;

@@ -60,20 +60,20 @@ static void *body(void *arg)
     CHECK_EQ(raw_select(high[0] + 1, in, NULL, except, &tv), 1);
     CHECK_EQ(count_bits(in), 1);
     CHECK(in[high[0] / 64] >> (high[0] % 64) & 1);
-    CHECK(tv.tv_sec == 9 && tv.tv_usec <= 995000 && tv.tv_usec >= 0 ? 1 : tv.tv_sec < 9);
+    CHECK(tv.tv_sec <= 9 && tv.tv_usec >= 0);
     CHECK_EQ(read(high[0], &byte, 1), 1);
 
     struct timespec left = {10, 0};
     sem_post(&go);
     CHECK_EQ(syscall(SYS_pselect6, BITS, in, NULL, NULL, &left, NULL), 1);
-    CHECK(left.tv_sec <= 9 && (left.tv_sec < 9 || left.tv_nsec <= 995 * MSEC));
+    CHECK(left.tv_sec <= 9); /* how much less, depends: the writer may have been quicker than we */
     CHECK_EQ(read(high[0], &byte, 1), 1);
 
     struct pollfd p = {high[0], POLLIN, 0};
     left = (struct timespec){10, 0};
     sem_post(&go);
     CHECK_EQ(syscall(SYS_ppoll, &p, 1, &left, NULL, 8), 1);
-    CHECK(left.tv_sec <= 9 && (left.tv_sec < 9 || left.tv_nsec <= 995 * MSEC));
+    CHECK(left.tv_sec <= 9); /* how much less, depends: the writer may have been quicker than we */
     CHECK_EQ(read(high[0], &byte, 1), 1);
 
     /* a timeout where nothing can be written back */
