@@ -61,9 +61,13 @@ _Static_assert(sizeof(struct fdrec) == 64, "one cache line; entry.S shifts by 6"
 _Static_assert(offsetof(struct fdrec, type) == FDREC_TYPE && FD_FILE == FD_FILE_TYPE, "entry.S");
 extern struct fdrec *fd_recs; /* [FDS_MAX] */
 
-/* The program submits to an io_uring, which closes numbers and makes them without a call that we see. A record may be of what its number
+/* The program has an io_uring close numbers (uring.c), without a call that we see. A record may be of what its number
  * meant before: whether it blocks is asked of the kernel, and whether epoll watches it at each wait. Atomic; never cleared. */
 extern uint32_t fd_doubt;
+/* A ring was made, with these parameters of the program's; a descriptor was mapped; n entries will be submitted. From hook == 0. */
+void uring_made(int fd, uint64_t params);
+void uring_mapped(int fd, uint64_t offset, uint64_t at);
+void uring_submits(int fd, uint32_t n, uint64_t flags);
 /* A call on fd told that it is not what its record says. From hook == 0; may yield. */
 void fd_mistaken(struct fdrec *rec, int fd);
 

@@ -748,8 +748,7 @@ long emul_io_uring_enter(struct frame *f)
     bool simple = (uint32_t)f->rdx == 1 && !(flags & ~(uint64_t)(ENTER_GETEVENTS | ENTER_SQ_WAKEUP | ENTER_EXT_ARG)) &&
                   !(f->r8 && !(flags & ENTER_EXT_ARG));
     long r;
-    if ((uint32_t)f->rsi && !load_relaxed(&fd_doubt))
-        store_relaxed(&fd_doubt, 1u);
+    uring_submits((int)f->rdi, (uint32_t)f->rsi, flags);
     if (!(flags & ENTER_GETEVENTS) || !f->rdx)
         return native_sys(f);
     if (simple && (flags & ENTER_EXT_ARG)) {

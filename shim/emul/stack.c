@@ -12,6 +12,7 @@
  * part of a stack go to the kernel, and mark the stack to be mapped anew when it is dropped.
  */
 #include "emul.h"
+#include "fd.h"
 
 #include "../sched/internal.h"
 
@@ -148,8 +149,12 @@ static bool set_guard(struct stack *s, uint64_t bytes);
 long emul_mmap(struct frame *f)
 {
     struct uthread *u = uthread_self();
-    if (likely(!u->in_create) || !(f->r10 & MAP_STACK) || f->rdi != 0 || f->rsi % PAGE_SIZE || (f->rdx & 4))
-        return sys_intr(f);
+    if (likely(!u->in_create) || !(f->r10 & MAP_STACK) || f->rdi != 0 || f->rsi % PAGE_SIZE || (f->rdx & 4)) {
+        long at = sys_intr(f);
+        if ((int)f->r8 >= 0 && (f->r10 & 1 /* MAP_SHARED */) && at > 0)
+            uring_mapped((int)f->r8, f->r9, (uint64_t)at);
+        return at;
+    }
     struct stack *s = NULL;
     uint8_t index;
     lock_take(&lock);

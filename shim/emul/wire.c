@@ -278,14 +278,13 @@ long emul_capset(struct frame *f)
 /* A ring that only one kernel thread may use, or knows by a registered number. */
 long emul_io_uring_setup(struct frame *f)
 {
-    enum { SQPOLL = 1 << 1, SINGLE_ISSUER = 1 << 12, DEFER_TASKRUN = 1 << 13 };
+    enum { SINGLE_ISSUER = 1 << 12, DEFER_TASKRUN = 1 << 13 };
     uint32_t flags = 0;
     uaccess_load32((const uint32_t *)(f->rsi + 8), &flags);
-    if (flags & SQPOLL) /* submissions that no call tells of */
-        store_relaxed(&fd_doubt, 1u);
-    if (flags & (SINGLE_ISSUER | DEFER_TASKRUN))
-        return on_self(f, true);
-    return native_sys(f);
+    long r = flags & (SINGLE_ISSUER | DEFER_TASKRUN) ? on_self(f, true) : native_sys(f);
+    if (r >= 0)
+        uring_made((int)r, f->rsi);
+    return r;
 }
 
 long emul_io_uring_register(struct frame *f)
