@@ -173,8 +173,11 @@ static void cond_queue(long consumers, long count)
 
 static volatile long shared_counter;
 
+static pthread_barrier_t all_there; /* or the first would be done before the last is made */
+
 static void *locks(void *arg)
 {
+    pthread_barrier_wait(&all_there);
     for (long i = 0; i < rounds; i++) {
         pthread_mutex_lock(&lock);
         shared_counter++;
@@ -187,9 +190,11 @@ static void mutex_contended(long threads_wanted, long count)
 {
     pthread_t *threads = calloc((size_t)threads_wanted, sizeof *threads);
     rounds = count / threads_wanted;
-    int64_t begin = now();
+    pthread_barrier_init(&all_there, NULL, (unsigned)threads_wanted + 1);
     for (long i = 0; i < threads_wanted; i++)
         threads[i] = start(locks, NULL);
+    int64_t begin = now();
+    pthread_barrier_wait(&all_there);
     for (long i = 0; i < threads_wanted; i++)
         pthread_join(threads[i], NULL);
     say("ns", (double)(now() - begin) / (double)(rounds * threads_wanted));
