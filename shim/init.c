@@ -62,6 +62,7 @@ extern const emul_handler syscall_table[SYSCALL_TABLE_SIZE];
 void handoff_entry(void);
 void handoff_vdso_entry(void);
 
+static bool loaded;
 static bool enabled;
 static bool patched;
 static bool tried;
@@ -373,8 +374,14 @@ static bool matches(const char *patterns)
     return false;
 }
 
+/* ld.so runs constructors in an order in which those of libraries that we do not need may come before ours: a library
+ * that makes threads in its own (OpenBLAS does) is then served before it. The options are parsed by whoever comes first;
+ * libc, which sets environ, is initialised before all that depends on it. */
 __attribute__((constructor)) static void load(void)
 {
+    if (loaded)
+        return;
+    loaded = true;
     int bad = options_parse(environ, complain);
     if (bad && options.strict)
         _exit(125);
@@ -403,6 +410,7 @@ export int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(
     static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
     if (!real)
         real = (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(RTLD_NEXT, "pthread_create");
+    load();
     if (enabled)
         activate_once();
     struct uthread *u = current();
@@ -432,6 +440,7 @@ export int thrd_create(thrd_t *t, thrd_start_t fn, void *arg)
     static int (*real)(thrd_t *, thrd_start_t, void *);
     if (!real)
         real = (int (*)(thrd_t *, thrd_start_t, void *))dlsym(RTLD_NEXT, "thrd_create");
+    load();
     if (enabled)
         activate_once();
     struct uthread *u = current();
