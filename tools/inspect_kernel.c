@@ -6,12 +6,14 @@
 #include "inspect.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -46,6 +48,17 @@ static const struct probe probes[] = {
      SYS_epoll_wait,
      {BAD_FD, (long)&probe_word, 1, 0},
      EBADF},
+    {"epoll_pwait",
+     "to wait for descriptors",
+     SYS_epoll_pwait,
+     {BAD_FD, (long)&probe_word, 1, 0, 0},
+     EBADF},
+    {"poll", "to look at descriptors", SYS_poll, {1, 1, 0}, EFAULT},
+    {"fcntl", "to look at descriptors", SYS_fcntl, {BAD_FD, F_GETFD}, EBADF},
+    {"ioctl", "to look at descriptors", SYS_ioctl, {BAD_FD}, EBADF},
+    {"fstat", "to look at descriptors", SYS_fstat, {BAD_FD}, EBADF},
+    {"getsockopt", "to look at descriptors", SYS_getsockopt, {BAD_FD}, EBADF},
+    {"recvfrom", "to read from sockets", SYS_recvfrom, {BAD_FD}, EBADF},
     {"membarrier", "for barriers between workers", SYS_membarrier, {MEMBARRIER_CMD_QUERY}, 0},
     {"set_robust_list", "for worker start", SYS_set_robust_list, {0, -1}, EINVAL},
     {"set_tid_address", "for worker start", SYS_set_tid_address, {0}, 0},
@@ -57,6 +70,9 @@ static const struct probe probes[] = {
     {"rt_sigprocmask", "for signals", SYS_rt_sigprocmask, {99, 0, 0, 1}, EINVAL},
     {"sigaltstack", "for signals", SYS_sigaltstack, {0, 0}, 0},
     {"tgkill", "for signals", SYS_tgkill, {0, 0, 0}, EINVAL},
+    {"rt_tgsigqueueinfo", "for signals", SYS_rt_tgsigqueueinfo, {0, 0, 0, 1}, EFAULT},
+    {"rt_sigtimedwait", "for signals", SYS_rt_sigtimedwait, {0, 0, 0, 0}, EINVAL},
+    {"prctl", "for names of threads", SYS_prctl, {PR_GET_NAME, 1}, EFAULT},
     {"gettid", "to know workers", SYS_gettid, {0}, 0},
     {"sched_getaffinity", "to count CPUs", SYS_sched_getaffinity, {0, 0, 0}, EINVAL},
     {"eventfd2", "to wake the poller", SYS_eventfd2, {0, -1}, EINVAL},

@@ -123,6 +123,8 @@ void futexd_reset(void);    /* in a fork child */
 extern int32_t futexd_tid;  /* atomic: its helper thread; 0: none */
 long foreign_dispatch(struct frame *f); /* entry.S: a futex call of a kernel thread that is not ours */
 
+void signal_traps_fail(void); /* before activation, all blocked: what seccomp answers by SIGSYS fails with ENOSYS */
+void signal_traps_back(void); /* until here; once is enough */
 int signal_activate(struct uthread *u, uint64_t mask); /* read actions, install ours, start sigd */
 void signal_mask_start(struct uthread *u, uint64_t mask); /* of a new user thread */
 void signal_recheck_self(void); /* have the next way out of a hook look for signals */

@@ -1883,6 +1883,42 @@ void emul_worker_init(struct worker *w)
     sys2(__NR_prctl, 29 /* PR_SET_TIMERSLACK */, 1);
 }
 
+/* A process that confined itself before its first thread (seccomp(2); Chromium's renderers do) may answer what it never
+ * calls itself with SIGSYS. While that is blocked, as all signals are during activation, the kernel ends the process; and
+ * the process's handler might do so, too. So the signal is ours for that time: such a call fails, ENOSYS. */
+static struct kaction trap_action; /* the process's own */
+static bool trap_other;            /* a SIGSYS that somebody sent */
+static bool traps_fail;
+
+static void on_trap(int sig, struct info *info, struct ucontext *uc)
+{
+    (void)sig;
+    if (info->code == 1 /* SYS_SECCOMP */)
+        uc->mc.rax = (uint64_t)-ENOSYS;
+    else
+        trap_other = true;
+}
+
+void signal_traps_fail(void)
+{
+    struct kaction a = {(uint64_t)on_trap, SA_SIGINFO | SA_RESTORER, (uint64_t)kernel_restorer, ~0ull};
+    trap_other = false;
+    traps_fail = sys4(__NR_rt_sigaction, SIGSYS, P(&a), P(&trap_action), 8) == 0;
+    if (traps_fail)
+        signal_mask_native(~SIG(SIGSYS));
+}
+
+void signal_traps_back(void)
+{
+    if (!traps_fail)
+        return;
+    traps_fail = false;
+    signal_mask_native(~0ull);
+    kernel_action(SIGSYS, &trap_action);
+    if (trap_other)
+        sys2(__NR_kill, sys0(__NR_getpid), SIGSYS);
+}
+
 int signal_activate(struct uthread *u, uint64_t mask)
 {
     struct {
@@ -1890,6 +1926,7 @@ int signal_activate(struct uthread *u, uint64_t mask)
         int32_t flags, pad;
         uint64_t size;
     } ss;
+    signal_traps_back();
     sig_lock = (struct lock){0};
     process = (struct sigpending){0};
     process_mask_hint = 0;
