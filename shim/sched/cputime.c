@@ -16,7 +16,7 @@ uint32_t cputime_level;
 
 enum { SAME_SWITCH_NS = 2000 };
 
-static int64_t own_clock(void)
+int64_t own_cpu_ns(void)
 {
     int64_t ts[2] = {0, 0};
     sys2(__NR_clock_gettime, 3 /* CLOCK_THREAD_CPUTIME_ID */, P(ts));
@@ -85,7 +85,7 @@ static void change_ends(struct uthread *u)
 
 void cputime_end_turn(struct worker *w, struct uthread *u, uint64_t now)
 {
-    int64_t ns = own_clock();
+    int64_t ns = own_cpu_ns();
     change_begins(u);
     if (u->cpu.mark >= 0)
         u->cpu.ns += ns - u->cpu.mark;
@@ -105,7 +105,7 @@ void cputime_begin_turn(struct worker *w, struct uthread *u, uint64_t now)
 {
     int64_t ns = w->cpu_last;
     if (now - w->cpu_last_tsc > (uint64_t)ns_to_tsc(SAME_SWITCH_NS))
-        ns = own_clock();
+        ns = own_cpu_ns();
     change_begins(u);
     u->cpu.mark = ns;
     change_ends(u);
@@ -128,7 +128,7 @@ static int64_t estimate(uint64_t ticks)
 
 static int64_t of_self(struct worker *w, struct uthread *u)
 {
-    int64_t ns = own_clock();
+    int64_t ns = own_cpu_ns();
     if (u->cpu.mark < 0 || u->cpu.counted != u->pub->ran) {
         uint64_t now = tsc_now();
         change_begins(u);
@@ -191,5 +191,5 @@ void cputime_usage_self(int64_t out[8])
 void cputime_activate(struct worker *w, struct uthread *u)
 {
     w->now_tsc = tsc_now();
-    u->cpu.ns = w->cpu_last = own_clock();
+    u->cpu.ns = w->cpu_last = own_cpu_ns();
 }

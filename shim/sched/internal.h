@@ -46,6 +46,17 @@ void wire_reset(void);
 void wire_ended(struct worker *w, struct worker *home);   /* g0: home's user thread has ended */
 extern const char *const event_names[];
 
+/* slice.c */
+void slices_init(void);
+uint64_t slice_over(struct worker *w, uint64_t now); /* w, about to run another user thread, has had its slice: the time now */
+/* w begins to run after a sleep. */
+static inline void slice_begins(struct worker *w)
+{
+    w->slice_began = tsc_now();
+    w->slice_cpu = 0;
+}
+int64_t own_cpu_ns(void); /* cputime.c */
+
 int sysmon_main(void *arg);
 
 static inline uint32_t proc_random(struct proc *p)

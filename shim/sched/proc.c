@@ -179,6 +179,7 @@ static int worker_main(void *arg)
 {
     struct worker *w = arg;
     __asm__ volatile("wrgsbase %0" : : "r"(w));
+    slice_begins(w);
     emul_worker_init(w);
     worker_run_g0(w);
     return 0;
@@ -671,6 +672,7 @@ static void worker_sleep(struct worker *w)
         futex_wait_kernel(&w->wake, 0, NULL);
     store_relaxed(&w->wake, 0u);
     store_relaxed(&w->pub->state, WORKER_SPIN);
+    slice_begins(w);
     struct proc *p = w->given;
     w->given = NULL;
     if (p) {
@@ -846,6 +848,8 @@ static struct uthread *worker_idle(struct worker *w)
         uint32_t n = 0;
         uint64_t since = tsc_now();
         struct uthread *list = delta ? sched_up.poll(delta, &n) : NULL; /* 0: a timer is due */
+        if (delta)
+            slice_begins(w);
         store_seq(&sched.poll_until, 0);
         store_seq(&sched.poller, 0u);
         store_relaxed(&w->pub->state, WORKER_SPIN);
@@ -1006,6 +1010,8 @@ _Noreturn void schedule(void)
     if (load_relaxed(&p->timer_min) != INT64_MAX)
         cover_timers(load_relaxed(&p->timer_min));
     uint64_t now = tsc_now();
+    if (unlikely(now - w->slice_began > sched.slice_tsc) && !w->bound)
+        now = slice_over(w, now);
     w->now_tsc = now;
     p->tick++;
     if (!inherit)
@@ -1062,6 +1068,8 @@ int sched_init(uint32_t most)
     for (uint32_t i = nprocs; i-- > 1;)
         idle_push(&sched.procs[i]);
     proc_acquire(w, &sched.procs[0]);
+    slices_init();
+    slice_begins(w);
     w->hook = 0;
     return 0;
 }

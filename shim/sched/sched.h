@@ -203,6 +203,8 @@ struct worker {
     uint32_t in_clock;     /* we are in the vDSO for ourselves (entry.S, signal.c) */
     int64_t cpu_last;      /* the kernel's CPU clock of this thread at the end of the last turn (cputime.c) */
     uint64_t cpu_last_tsc; /* when that was */
+    uint64_t slice_began;  /* the kernel's time slice (slice.c), TSC */
+    int64_t slice_cpu;     /* our CPU clock then; 0: not known */
     uint32_t in_block;     /* atomic; owner: BLOCK_*, counted in sched.nblocked */
     uint32_t stuck;        /* atomic: counted in sched.nstuck (proc_take) */
     struct uthread *wired; /* the only user thread it runs; before it runs it for the first time */
@@ -238,6 +240,7 @@ struct sched {
 
     uint32_t gq_len cacheline; /* atomic */
     uint32_t nidle_procs;      /* atomic, changed under lock */
+    uint64_t slice_tsc;        /* a worker that ran so long yields its CPU (slice.c) */
     uint32_t nspinning;        /* atomic */
     uint32_t nworkers;         /* atomic */
     uint32_t nworkers_idle;
