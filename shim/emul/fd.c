@@ -33,6 +33,7 @@ void fd_reset(void)
     for (int32_t at = ghosts.first; at; at = recs[at - 1].ghost_next)
         sys1(__NR_close, at - 1); /* kept open for calls of the parent's threads */
     ready_reset();
+    uring_reset();
     ghosts.first = 0;
     ghosts.lock = (struct lock){0};
     if (recs)

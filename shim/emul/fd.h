@@ -68,6 +68,7 @@ extern uint32_t fd_doubt;
 void uring_made(int fd, uint64_t params);
 void uring_mapped(int fd, uint64_t offset, uint64_t at);
 void uring_submits(int fd, uint32_t n, uint64_t flags);
+void uring_reset(void); /* in a fork child */
 /* A call on fd told that it is not what its record says. From hook == 0; may yield. */
 void fd_mistaken(struct fdrec *rec, int fd);
 

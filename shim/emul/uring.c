@@ -41,6 +41,12 @@ static struct ring *ring_of(int fd)
     return NULL;
 }
 
+void uring_reset(void)
+{
+    lock = (struct lock){0};
+    memset(rings, 0, sizeof rings); /* made and mapped anew before we are active again, perhaps */
+}
+
 void uring_made(int fd, uint64_t params)
 {
     struct params p;
