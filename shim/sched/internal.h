@@ -40,6 +40,7 @@ bool worker_for(struct proc *p, bool spinning);
 void worker_none(struct proc *p, bool spinning); /* none to be had for p: idle, until one is free */
 struct worker *worker_spawn(struct proc *p, bool spinning, struct uthread *bound, bool is_bound);
 void proc_release(struct worker *w); /* w's proc to others, if it has one. g0 */
+bool proc_pass_on(struct worker *w); /* w's proc to another worker. False: none is to be had, w keeps it. g0 */
 void wire_hand_over(struct worker *w, struct uthread *u); /* g0: u is wired; w's proc goes to its home */
 struct uthread *wire_wait(struct worker *w);              /* g0, bound: until it is handed over; may end w */
 void wire_reset(void);
@@ -48,7 +49,7 @@ extern const char *const event_names[];
 
 /* slice.c */
 void slices_init(void);
-uint64_t slice_over(struct worker *w, uint64_t now); /* w, about to run another user thread, has had its slice: the time now */
+void slice_over(struct worker *w); /* w, which has a proc and runs nobody, has had its slice. It may have no proc after it. g0 */
 /* w begins to run after a sleep. */
 static inline void slice_begins(struct worker *w)
 {

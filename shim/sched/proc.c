@@ -411,16 +411,29 @@ void proc_give(struct proc *p)
     cover_timers(load_relaxed(&p->timer_min));
 }
 
-void proc_release(struct worker *w)
+static struct proc *put_down(struct worker *w)
 {
     struct proc *p = w->proc;
-    if (!p)
-        return;
     w->proc = NULL;
     xchg(&w->claim, (uint32_t)CLAIM_LOST); /* a taker's CAS from ASKED fails now */
     store_relaxed(&w->pub->proc, -1);
     p->worker = NULL;
-    proc_give(p);
+    return p;
+}
+
+void proc_release(struct worker *w)
+{
+    if (w->proc)
+        proc_give(put_down(w));
+}
+
+bool proc_pass_on(struct worker *w)
+{
+    struct proc *p = put_down(w);
+    if (worker_for(p, false))
+        return true;
+    proc_acquire(w, p);
+    return false;
 }
 
 /* ---- taking and regaining ---- */
@@ -991,6 +1004,8 @@ _Noreturn void schedule(void)
             u = wire_wait(w);
             break;
         }
+        if (unlikely((int64_t)(w->now_tsc - w->slice_began) > (int64_t)sched.slice_tsc) && w->proc && !w->spinning)
+            slice_over(w);
         if (!w->proc || (unlikely(load_relaxed(&sched.surplus)) && shed(w)))
             u = worker_idle(w);
         else
@@ -1010,8 +1025,6 @@ _Noreturn void schedule(void)
     if (load_relaxed(&p->timer_min) != INT64_MAX)
         cover_timers(load_relaxed(&p->timer_min));
     uint64_t now = tsc_now();
-    if (unlikely(now - w->slice_began > sched.slice_tsc) && !w->bound)
-        now = slice_over(w, now);
     w->now_tsc = now;
     p->tick++;
     if (!inherit)

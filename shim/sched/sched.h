@@ -241,6 +241,7 @@ struct sched {
     uint32_t gq_len cacheline; /* atomic */
     uint32_t nidle_procs;      /* atomic, changed under lock */
     uint64_t slice_tsc;        /* a worker that ran so long yields its CPU (slice.c) */
+    uint64_t crowded_until;    /* atomic: till then other kernel threads are taken to want our CPUs */
     uint32_t nspinning;        /* atomic */
     uint32_t nworkers;         /* atomic */
     uint32_t nworkers_idle;

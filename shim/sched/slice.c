@@ -8,10 +8,19 @@
  * own measure: a worker that was preempted meanwhile has more of it left than the clock says. A slice begins when the worker wakes
  * or has yielded.
  *
+ * Where others do want the CPU, a handful of workers must not get less of it than all the threads would that they stand for.
+ * Then a worker whose slice is over does not yield but gives its proc to one that has slept, and sleeps: two take turns, each with a share
+ * of its own. (Only where user threads wait: natively those would be runnable, too.)
+ *
  * The slice is asked for once, before the first worker is made: they inherit it. So do processes that the program starts. */
 #include "internal.h"
 
-enum { SLICE_NS = 500000, YIELD_NS = 470000 };
+enum {
+    SLICE_NS = 500000,
+    YIELD_NS = 470000,
+    LONG_NS = 100000,      /* a yield that took so long let others run: it is crowded */
+    CROWDED_NS = 30000000, /* for so long; then another yield tells */
+};
 
 static int64_t slice_ns, yield_ns;
 
@@ -32,7 +41,7 @@ void slices_init(void)
 {
     enum { OTHER = 0, BATCH = 3, PR_GET_SECCOMP = 21 };
     struct sched_attr a = {.size = sizeof a};
-    sched.slice_tsc = UINT64_MAX;
+    sched.slice_tsc = INT64_MAX;
     /* A filter may well kill who asks for anything of scheduling: systemd's ~@resources. */
     if (sys2(__NR_prctl, PR_GET_SECCOMP, 0) != 0)
         return;
@@ -50,9 +59,10 @@ void slices_init(void)
     sched.slice_tsc = (uint64_t)ns_to_tsc(yield_ns);
 }
 
-uint64_t slice_over(struct worker *w, uint64_t now)
+void slice_over(struct worker *w)
 {
     int64_t cpu = own_cpu_ns();
+    uint64_t now = tsc_now();
     if (w->slice_cpu) {
         int64_t used = cpu - w->slice_cpu;
         if (used >= slice_ns) { /* the kernel has begun another */
@@ -61,11 +71,15 @@ uint64_t slice_over(struct worker *w, uint64_t now)
         }
         if (used < yield_ns) {
             w->slice_began = now - (uint64_t)ns_to_tsc(used);
-            return now;
+            return;
         }
     }
     COUNT(cpu_yields);
+    if ((int64_t)(load_relaxed(&sched.crowded_until) - now) > 0 && work_waits(w->proc) && proc_pass_on(w))
+        return;
     sys0(__NR_sched_yield);
     w->slice_cpu = cpu;
-    return w->slice_began = tsc_now();
+    w->slice_began = tsc_now();
+    if (w->slice_began - now > (uint64_t)ns_to_tsc(LONG_NS))
+        store_relaxed(&sched.crowded_until, w->slice_began + (uint64_t)ns_to_tsc(CROWDED_NS));
 }
