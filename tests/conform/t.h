@@ -15,6 +15,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -236,6 +237,52 @@ T_UNUSED static pthread_t t_go_waits(void *(*body)(void *), void *argument)
     struct timespec pause = {0, 50 * MSEC};
     nanosleep(&pause, NULL);
     return thread;
+}
+
+struct t_passer {
+    sem_t token;
+    struct t_passer *next;
+    int times;
+};
+
+T_UNUSED static void *t_passes(void *argument)
+{
+    struct t_passer *me = (struct t_passer *)argument;
+    for (int i = 0; i < me->times; i++) {
+        CHECK_OK(sem_wait(&me->token));
+        CHECK_OK(sem_post(&me->next->token));
+    }
+    return NULL;
+}
+
+/* t_pass_round: so many threads (up to 8) hand a token round so many times. It returns when they have: others can run, whatever
+ * the rest waits for. */
+T_UNUSED static void t_pass_round(int threads, int times)
+{
+    struct t_passer all[8];
+    pthread_t started[8];
+    CHECK(threads <= 8);
+    for (int i = 0; i < threads; i++) {
+        CHECK_OK(sem_init(&all[i].token, 0, i == 0));
+        all[i].next = &all[(i + 1) % threads];
+        all[i].times = times;
+    }
+    for (int i = 0; i < threads; i++)
+        started[i] = t_go(t_passes, &all[i]);
+    for (int i = 0; i < threads; i++)
+        t_join(started[i]);
+}
+
+/* t_tasks: kernel threads of this process. */
+T_UNUSED static int t_tasks(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/task");
+    CHECK(d != NULL);
+    for (struct dirent *e; (e = readdir(d));)
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
 }
 
 /* t_poke: signal the thread until *done is set; one signal may come before the wait it is meant to end. */

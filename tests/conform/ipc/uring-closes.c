@@ -1,51 +1,16 @@
 /* Descriptors closed, opened and accepted through an io_uring, which are no calls of close, open and accept: the numbers are
  * used again at once for what is of another kind, and behave as what they now are. */
-#include "../t.h"
-#include <linux/io_uring.h>
+#include "../ring.h"
 #include <sys/eventfd.h>
 
 enum { ROUNDS = 24, THREADS = 3 };
 
-struct ring {
-    int fd;
-    unsigned *sq_tail, *sq_mask, *sq_array, *cq_head, *cq_tail, *cq_mask;
-    struct io_uring_sqe *sqes;
-    struct io_uring_cqe *cqes;
-};
-
-static int ring_open(struct ring *r)
-{
-    struct io_uring_params p = {0};
-    r->fd = (int)syscall(SYS_io_uring_setup, 8, &p);
-    if (r->fd < 0 || !(p.features & IORING_FEAT_SINGLE_MMAP))
-        return -1;
-    size_t sq = p.sq_off.array + p.sq_entries * 4, cq = p.cq_off.cqes + p.cq_entries * sizeof *r->cqes;
-    char *base = mmap(NULL, sq > cq ? sq : cq, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, r->fd, IORING_OFF_SQ_RING);
-    r->sqes = mmap(NULL, p.sq_entries * sizeof *r->sqes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, r->fd,
-                   IORING_OFF_SQES);
-    CHECK(base != MAP_FAILED && r->sqes != MAP_FAILED);
-    r->sq_tail = (unsigned *)(base + p.sq_off.tail);
-    r->sq_mask = (unsigned *)(base + p.sq_off.ring_mask);
-    r->sq_array = (unsigned *)(base + p.sq_off.array);
-    r->cq_head = (unsigned *)(base + p.cq_off.head);
-    r->cq_tail = (unsigned *)(base + p.cq_off.tail);
-    r->cq_mask = (unsigned *)(base + p.cq_off.ring_mask);
-    r->cqes = (struct io_uring_cqe *)(base + p.cq_off.cqes);
-    return 0;
-}
-
 /* The operation, done and waited for. */
 static int ring_do(struct ring *r, struct io_uring_sqe sqe)
 {
-    unsigned tail = *r->sq_tail, at = tail & *r->sq_mask, head = *r->cq_head;
-    r->sqes[at] = sqe;
-    r->sq_array[at] = at;
-    __atomic_store_n(r->sq_tail, tail + 1, __ATOMIC_RELEASE);
-    CHECK_EQ(syscall(SYS_io_uring_enter, r->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0), 1);
-    CHECK(__atomic_load_n(r->cq_tail, __ATOMIC_ACQUIRE) != head);
-    int result = r->cqes[head & *r->cq_mask].res;
-    __atomic_store_n(r->cq_head, head + 1, __ATOMIC_RELEASE);
-    return result;
+    ring_push(r, sqe);
+    CHECK_EQ(ring_enter(r, 1, 1), 1);
+    return ring_pop(r).res;
 }
 
 static void ring_close(struct ring *r, int fd)

@@ -4,25 +4,12 @@
 /* conform: also HANDOFF_MAX_WORKERS=16 */
 /* conform: also HANDOFF_MAX_WORKERS=1 HANDOFF_PROCS=1 */
 #include "../t.h"
-#include <dirent.h>
 
 enum { FILES = 64, BLOCK = 4096, BLOCKS = 4, RING = 8, ROUNDS = 200 };
 
 static char dir[] = "/tmp/handoff-files-XXXXXX";
 static int most;
-static sem_t token[RING];
 static _Atomic int reading = FILES;
-
-static int tasks(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/task");
-    CHECK(d != NULL);
-    for (struct dirent *e; (e = readdir(d));)
-        n += e->d_name[0] != '.';
-    closedir(d);
-    return n;
-}
 
 static void *file(void *arg)
 {
@@ -43,38 +30,22 @@ static void *file(void *arg)
         CHECK_EQ(memcmp(data, back, sizeof data), 0);
     }
     if (most)
-        CHECK_GE(most, tasks());
+        CHECK_GE(most, t_tasks());
     close(fd);
     unlink(path);
     reading--;
     return NULL;
 }
 
-static void *passes(void *arg)
-{
-    int me = (int)(intptr_t)arg;
-    for (int i = 0; i < ROUNDS; i++) {
-        CHECK_OK(sem_wait(&token[me]));
-        CHECK_OK(sem_post(&token[(me + 1) % RING]));
-    }
-    return NULL;
-}
-
 int main(void)
 {
-    pthread_t files[FILES], ring[RING];
+    pthread_t files[FILES];
     const char *limit = getenv("HANDOFF_MAX_WORKERS");
     most = limit ? atoi(limit) + 4 : 0;
     CHECK(mkdtemp(dir));
-    for (intptr_t i = 0; i < RING; i++)
-        CHECK_OK(sem_init(&token[i], 0, 0));
     for (intptr_t i = 0; i < FILES; i++)
         files[i] = t_go(file, (void *)i);
-    for (intptr_t i = 0; i < RING; i++)
-        ring[i] = t_go(passes, (void *)i);
-    CHECK_OK(sem_post(&token[0]));
-    for (int i = 0; i < RING; i++)
-        t_join(ring[i]);
+    t_pass_round(RING, ROUNDS);
     for (int i = 0; i < FILES; i++)
         t_join(files[i]);
     CHECK_EQ(reading, 0);

@@ -13,7 +13,6 @@ enum { SERVERS = 2, CLIENTS = 6, ROUNDS = 4, SIZE = 8192, ROOM = 1 << 17, RING =
 static char dir[] = "/tmp/handoff-fuse-XXXXXX";
 static int device;
 static _Atomic int ending;
-static sem_t token[RING];
 
 /* Nodes: 1 the directory, 2 "direct", whose every read is asked for, 3 "cached". */
 static struct fuse_attr attr_of(uint64_t node)
@@ -189,19 +188,9 @@ static void *looks(void *arg)
     return arg;
 }
 
-static void *passes(void *arg)
-{
-    int me = (int)(intptr_t)arg;
-    for (int i = 0; i < 50; i++) {
-        CHECK_OK(sem_wait(&token[me]));
-        CHECK_OK(sem_post(&token[(me + 1) % RING]));
-    }
-    return NULL;
-}
-
 int main(void)
 {
-    pthread_t servers[SERVERS], clients[CLIENTS], ring[RING];
+    pthread_t servers[SERVERS], clients[CLIENTS];
     char options[100];
     device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (device < 0 || unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
@@ -214,15 +203,9 @@ int main(void)
     }
     for (int i = 0; i < SERVERS; i++)
         servers[i] = t_go(serves, NULL);
-    for (int i = 0; i < RING; i++)
-        CHECK_OK(sem_init(&token[i], 0, 0));
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = t_go(looks, NULL);
-    for (intptr_t i = 0; i < RING; i++)
-        ring[i] = t_go(passes, (void *)i);
-    CHECK_OK(sem_post(&token[0]));
-    for (int i = 0; i < RING; i++)
-        t_join(ring[i]);
+    t_pass_round(RING, 50);
     for (int i = 0; i < CLIENTS; i++)
         t_join(clients[i]);
     ending = 1;

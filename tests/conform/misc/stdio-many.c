@@ -3,24 +3,12 @@
  * HANDOFF_MAX_WORKERS is set no kernel thread stands for one that waits. */
 /* conform: also HANDOFF_MAX_WORKERS=12 */
 #include "../t.h"
-#include <dirent.h>
 #include <netdb.h>
 
 #define COUNT    300
 #define CHILDREN 6
 static int ends[COUNT][2];
 static _Atomic int ended;
-
-static int tasks(void)
-{
-    int n = 0;
-    DIR *d = opendir("/proc/self/task");
-    CHECK(d != NULL);
-    for (struct dirent *e; (e = readdir(d));)
-        n += e->d_name[0] != '.';
-    closedir(d);
-    return n;
-}
 
 static void *reads(void *arg)
 {
@@ -118,7 +106,7 @@ int main(void)
             dprintf(ends[i][1], "%d\n", 100000 + i);
     CHECK_EQ(ended, 0);
     if (limit) /* beside the main thread and at most three helpers */
-        CHECK_GE(atoi(limit) + 4, tasks());
+        CHECK_GE(atoi(limit) + 4, t_tasks());
     for (int i = 0; i < COUNT; i++) {
         close(ends[i][1]);
         t_join(threads[i]);

@@ -13,7 +13,7 @@ enum { PAGE = 4096, WAYS = 22, EACH = 2, PAGES = WAYS * EACH, SERVERS = 3, RING 
 static int fd, file, in_kernel;
 static char *memory;
 static int tubes[PAGES][2];
-static sem_t token[RING], go;
+static sem_t go;
 static _Atomic uint32_t ones;
 
 /* What is in a page when it comes. */
@@ -214,19 +214,9 @@ static void *faults(void *arg)
     return NULL;
 }
 
-static void *passes(void *arg)
-{
-    int me = (int)(intptr_t)arg;
-    for (int i = 0; i < 50; i++) {
-        CHECK_OK(sem_wait(&token[me]));
-        CHECK_OK(sem_post(&token[(me + 1) % RING]));
-    }
-    return NULL;
-}
-
 int main(void)
 {
-    pthread_t threads[PAGES], servers[SERVERS], ring[RING];
+    pthread_t threads[PAGES], servers[SERVERS];
     size_t size = (PAGES + SERVERS) * PAGE;
     struct uffdio_api api = {.api = UFFD_API};
     fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC); /* faults of the kernel too: root's, or all if the machine says so */
@@ -243,8 +233,6 @@ int main(void)
     file = memfd_create("userfault", MFD_CLOEXEC);
     CHECK_EQ(write(file, "hello", 5), 5);
     CHECK_OK(sem_init(&go, 0, 0));
-    for (int i = 0; i < RING; i++)
-        CHECK_OK(sem_init(&token[i], 0, 0));
     for (int i = 0; i < PAGES; i++) {
         if (i / EACH == 10 || i / EACH == 17)
             t_pair(tubes[i]);
@@ -261,11 +249,7 @@ int main(void)
     for (int i = 0; i < PAGES; i++)
         if (i / EACH == 8 || i / EACH == 10)
             CHECK_EQ(write(tubes[i][1], "hello", 5), 5);
-    for (intptr_t i = 0; i < RING; i++)
-        ring[i] = t_go(passes, (void *)i);
-    CHECK_OK(sem_post(&token[0]));
-    for (int i = 0; i < RING; i++)
-        t_join(ring[i]);
+    t_pass_round(RING, 50);
     CHECK_OK(sem_post(&go));
     for (int i = 0; i < PAGES; i++)
         t_join(threads[i]);

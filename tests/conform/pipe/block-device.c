@@ -11,7 +11,6 @@
 enum { THREADS = 8, BLOCK = 4096, BLOCKS = 8, RING = 4 };
 
 static int device, direct = -1, file;
-static sem_t token[RING];
 
 /* LO_FLAGS_AUTOCLEAR: with the last descriptor, that is with the process, the device is free again. */
 static int attach(void)
@@ -74,16 +73,6 @@ static void *uses(void *arg)
     return NULL;
 }
 
-static void *passes(void *arg)
-{
-    int me = (int)(intptr_t)arg;
-    for (int i = 0; i < 50; i++) {
-        CHECK_OK(sem_wait(&token[me]));
-        CHECK_OK(sem_post(&token[(me + 1) % RING]));
-    }
-    return NULL;
-}
-
 /* By position, to the end; and what can be copied from it. */
 static void *streams(void *arg)
 {
@@ -128,7 +117,7 @@ static void *streams(void *arg)
 
 int main(void)
 {
-    pthread_t threads[THREADS], ring[RING];
+    pthread_t threads[THREADS];
     char path[] = "/tmp/handoff-block-XXXXXX";
     CHECK((file = mkstemp(path)) >= 0);
     unlink(path);
@@ -138,15 +127,9 @@ int main(void)
     struct stat st;
     CHECK_OK(fstat(device, &st));
     CHECK(S_ISBLK(st.st_mode));
-    for (intptr_t i = 0; i < RING; i++)
-        CHECK_OK(sem_init(&token[i], 0, 0));
     for (intptr_t i = 0; i < THREADS; i++)
         threads[i] = t_go(uses, (void *)i);
-    for (intptr_t i = 0; i < RING; i++)
-        ring[i] = t_go(passes, (void *)i);
-    CHECK_OK(sem_post(&token[0]));
-    for (int i = 0; i < RING; i++)
-        t_join(ring[i]);
+    t_pass_round(RING, 50);
     for (int i = 0; i < THREADS; i++)
         t_join(threads[i]);
     t_join(t_go(streams, NULL));
