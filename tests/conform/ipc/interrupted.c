@@ -11,7 +11,7 @@
 
 enum { FLOCK, OFD, SEMOP, SEMTIMEDOP, MSGRCV, MSGSND, MQ_RECEIVE, MQ_SEND, WAITPID, WAITID, CALLS };
 
-static char path[] = "/tmp/handoff-intr-XXXXXX";
+static char path[] = "handoff-intr-XXXXXX";
 static int fd_flock, fd_ofd, sem, queue_empty, queue_full, gate[2];
 static mqd_t mq_empty, mq_full;
 static pid_t child;

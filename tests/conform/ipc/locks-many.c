@@ -7,7 +7,7 @@
 
 enum { THREADS = 300 };
 
-static char path[] = "/tmp/handoff-locks-XXXXXX";
+static char path[] = "handoff-locks-XXXXXX";
 static int counter;
 
 static void set(int fd, int command, short type)

@@ -8,7 +8,7 @@
 #define OTHERS 16
 #define PAGE   4096
 
-static char dir[] = "/tmp/handoff-files-XXXXXX";
+static char dir[] = "handoff-files-XXXXXX";
 static int tube[2], shared, rounds = 12;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic int files_done;

@@ -7,7 +7,7 @@
 
 enum { FILES = 64, BLOCK = 4096, BLOCKS = 4, RING = 8, ROUNDS = 200 };
 
-static char dir[] = "/tmp/handoff-files-XXXXXX";
+static char dir[] = "handoff-files-XXXXXX";
 static int most;
 static _Atomic int reading = FILES;
 

@@ -10,7 +10,7 @@
 
 enum { SERVERS = 2, CLIENTS = 6, ROUNDS = 4, SIZE = 8192, ROOM = 1 << 17, RING = 3 };
 
-static char dir[] = "/tmp/handoff-fuse-XXXXXX";
+static char dir[] = "handoff-fuse-XXXXXX";
 static int device;
 static _Atomic int ending;
 

@@ -118,7 +118,7 @@ static void *streams(void *arg)
 int main(void)
 {
     pthread_t threads[THREADS];
-    char path[] = "/tmp/handoff-block-XXXXXX";
+    char path[] = "handoff-block-XXXXXX";
     CHECK((file = mkstemp(path)) >= 0);
     unlink(path);
     CHECK_OK(ftruncate(file, THREADS * BLOCKS * BLOCK));

@@ -43,7 +43,7 @@ static void *reads(void *arg)
 int main(void)
 {
     pthread_t readers[COUNT], senders[COUNT];
-    char path[] = "/tmp/handoff-copies-XXXXXX", other[] = "/tmp/handoff-copies-XXXXXX";
+    char path[] = "handoff-copies-XXXXXX", other[] = "/tmp/handoff-copies-XXXXXX";
     file = mkstemp(path);
     unlink(path);
     t_fill(data, SIZE, 9);

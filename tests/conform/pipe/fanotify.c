@@ -8,7 +8,7 @@
 
 enum { OPENERS = 24, WATCHERS = 3, RING = 4 };
 
-static char path[] = "/tmp/handoff-fanotify-XXXXXX";
+static char path[] = "handoff-fanotify-XXXXXX";
 static int group;
 static _Atomic int opened, refused;
 static sem_t token[RING];

@@ -2,7 +2,7 @@
  * O_NONBLOCK is ENXIO or at once. */
 #include "../t.h"
 
-static char dir[] = "/tmp/handoff-fifo-XXXXXX", path[100];
+static char dir[] = "handoff-fifo-XXXXXX", path[100];
 
 static void *reader(void *arg)
 {

@@ -5,7 +5,7 @@
 #include "../t.h"
 
 #define COUNT 30
-static char dir[] = "/tmp/handoff-fifos-XXXXXX";
+static char dir[] = "handoff-fifos-XXXXXX";
 
 static void name(char *path, size_t size, int i)
 {

@@ -2,7 +2,7 @@
 #include "../t.h"
 #include <sys/file.h>
 
-static char path[] = "/tmp/handoff-lock-XXXXXX";
+static char path[] = "handoff-lock-XXXXXX";
 static int counter;
 
 static void *body(void *arg)

@@ -5,7 +5,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 
-static char dir[] = "/tmp/handoff-inotify-XXXXXX";
+static char dir[] = "handoff-inotify-XXXXXX";
 static int fd, watch;
 #define FILES 50
 

@@ -25,7 +25,7 @@ static void *fills(void *arg)
 
 int main(void)
 {
-    char text[10], path[] = "/tmp/handoff-flags-XXXXXX";
+    char text[10], path[] = "handoff-flags-XXXXXX";
     struct iovec v = {text, 10}, hello = {"hello", 5};
     CHECK_OK(pipe(tube));
     t_pair(pair);

@@ -22,12 +22,12 @@ static void *body(void *arg)
 
 int main(void)
 {
-    char path[] = "/tmp/handoff-file-XXXXXX";
+    char path[] = "handoff-file-XXXXXX";
     pthread_t threads[COUNT];
     fd = mkstemp(path);
     CHECK(fd >= 0);
     unlink(path);
-    char other[] = "/tmp/handoff-file-XXXXXX";
+    char other[] = "handoff-file-XXXXXX";
     close(mkstemp(other));
     log_fd = open(other, O_RDWR | O_APPEND);
     unlink(other);

@@ -58,7 +58,7 @@ struct job {
 static struct job jobs[KINDS][METHODS];
 static int absent[KINDS]; /* the machine has no such thing, or does not let us */
 static pthread_t faulting[METHODS];
-static char dir[] = "/tmp/handoff-kinds-XXXXXX";
+static char dir[] = "handoff-kinds-XXXXXX";
 
 static void make(struct job *j)
 {

@@ -20,7 +20,7 @@ static mqd_t mq;
 static pid_t child;
 static struct sockaddr_un un = {.sun_family = AF_UNIX};
 static socklen_t un_length;
-static char dir[] = "/tmp/handoff-restart-XXXXXX", path[100];
+static char dir[] = "handoff-restart-XXXXXX", path[100];
 static char block[1 << 20];
 static _Atomic int hits;
 static volatile int entered, done;

@@ -2,7 +2,7 @@
  * for room in the backlog. */
 #include "../t.h"
 
-static char path[] = "/tmp/handoff-connect-XXXXXX/s";
+static char path[] = "handoff-connect-XXXXXX/s";
 static struct sockaddr_un local;
 static _Atomic int connected;
 
