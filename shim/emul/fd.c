@@ -183,6 +183,7 @@ static void link_waiter(struct fdrec *rec, struct fdwaiter *w)
 {
     list_append(rec, w);
     rec->idle = 0;
+    store_relaxed(&rec->waits, w->u);
     store_release(&w->rec, rec);
 }
 static void unlink_waiter(struct fdrec *rec, struct fdwaiter *w)
@@ -409,6 +410,26 @@ static void edge_in_vain(struct fdrec *rec, int fd)
     rec->drained = 0; /* no edge will tell of more */
     netpoll_unwatch(rec, fd);
     COUNT_SHARED(netpoll_drops);
+}
+
+void fd_prefetch(uint32_t fd, uint32_t step)
+{
+    if (fd >= FDS_MAX)
+        return;
+    struct fdrec *rec = &recs[fd];
+    if (step == 0) {
+        __builtin_prefetch(rec, 1);
+        return;
+    }
+    struct uthread *u = load_relaxed(&rec->waits); /* a stale one harms nobody: structs stay mapped */
+    if (!u)
+        return;
+    if (step == 1) {
+        __builtin_prefetch(u, 1);
+        __builtin_prefetch(&u->waitw, 1);
+        __builtin_prefetch((char *)&load_relaxed(&rec->head)->dir, 1);
+    } else
+        __builtin_prefetch(load_relaxed(&u->pub), 1);
 }
 
 uint32_t fd_event(uint32_t fd, uint32_t gen, uint32_t ev, struct uthread **list)

@@ -56,6 +56,7 @@ struct fdrec {
     uint32_t ghost_calls;         /* of a ghost: calls moved here that have not ended; under lock */
     int32_t ghost_next;           /* of a ghost: the next one's number + 1 */
     struct fdwaiter *head, *tail; /* atomic (NULL or not) / under lock: calls in progress that waited */
+    struct uthread *waits;        /* who waited last: a hint for fd_prefetch, atomic */
 } cacheline;
 _Static_assert(sizeof(struct fdrec) == 64, "one cache line; entry.S shifts by 6");
 _Static_assert(offsetof(struct fdrec, type) == FDREC_TYPE && FD_FILE == FD_FILE_TYPE, "entry.S");
@@ -171,5 +172,7 @@ void ready_reset(void); /* in a fork child */
 
 /* An event for fd's generation gen. Appends readied user threads to *list. */
 uint32_t fd_event(uint32_t fd, uint32_t gen, uint32_t events, struct uthread **list);
+/* Have come what fd_event will touch: to be called for each of a batch with step 0, then with 1, then with 2. */
+void fd_prefetch(uint32_t fd, uint32_t step);
 
 #endif

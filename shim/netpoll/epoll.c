@@ -5,7 +5,7 @@
 
 #include <linux/eventpoll.h>
 
-enum { BATCH = 128, BREAK_DATA = -1 };
+enum { BATCH = 64, BREAK_DATA = -1 };
 #define O_CLOEXEC 02000000
 
 static int epfd = -1, breakfd = -1;
@@ -113,6 +113,9 @@ struct uthread *netpoll_collect(int64_t delta, uint32_t *n)
         r = sys6(__NR_epoll_pwait, epfd, P(ev), BATCH, ms > 1000000000 ? 1000000000 : ms, 0, 8);
     }
     *n = 0;
+    for (uint32_t step = 0; step < 3; step++)
+        for (long i = 0; i < r; i++)
+            fd_prefetch((uint32_t)ev[i].data, step);
     for (long i = 0; i < r; i++) {
         if (ev[i].data == (uint64_t)BREAK_DATA) {
             uint64_t v;

@@ -799,21 +799,25 @@ static struct uthread *steal(struct proc *p, int64_t *due)
 /* Where glibc 2.36 has what every cancellation point asks. Only a hint. */
 #define TCB_CANCEL 0x308
 
-/* With many user threads the next one's stack has long left the cache: have it come while this one runs. Its struct was asked for one
- * turn before. */
+/* What a read in a libc function keeps on the stack, from ctx_park's vector registers up to the program's frame. */
+#define STACK_AHEAD 1280
+
+/* With many user threads what the next one touches has long left the cache: have it come while this one runs. Its struct was asked for
+ * one turn before. */
 static inline void prefetch_following(struct proc *p)
 {
     uint32_t h = load_relaxed(&p->head), n = p->tail - h;
     if (n > 1)
-        __builtin_prefetch(load_relaxed(&p->runq[(h + 1) % RUNQ_SIZE]));
+        __builtin_prefetch(load_relaxed(&p->runq[(h + 1) % RUNQ_SIZE]), 1);
     if (n > 0) {
         struct uthread *u = load_relaxed(&p->runq[h % RUNQ_SIZE]); /* a stale one harms nobody: structs stay mapped */
         const char *sp = (const char *)load_relaxed(&u->rsp), *tcb = (const char *)load_relaxed(&u->fsbase);
-        __builtin_prefetch(&u->waitw);
+        __builtin_prefetch(&u->waitw, 1);
+        __builtin_prefetch(load_relaxed(&u->pub), 1);
         __builtin_prefetch(tcb);
         __builtin_prefetch(tcb + TCB_CANCEL);
-        /* Vector registers, what ctx_park pushed, the frames above. */
-        for (const char *end = sp + (load_relaxed(&u->vec) == VEC_STACK ? load_relaxed(&u->vec_lines) * 64 : 256) + 192; sp < end; sp += 64)
+        const char *end = sp + STACK_AHEAD + (load_relaxed(&u->vec) == VEC_STACK ? load_relaxed(&u->vec_lines) * 64 - 256 : 0);
+        for (; sp < end; sp += 64)
             __builtin_prefetch(sp);
     }
 }

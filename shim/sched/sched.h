@@ -66,7 +66,6 @@ struct uthread {
     /* line 0: switching. Owner only, but attn (atomic). */
     uint64_t rsp;    /* while not running */
     uint64_t fsbase;
-    void *xsave;
     uint32_t attn;   /* ATTN_* */
     uint8_t vec, vec_lines; /* VEC_*; of VEC_STACK the size in cache lines */
     uint8_t pad;
@@ -77,14 +76,20 @@ struct uthread {
     uint32_t ready_tsc;    /* low half, 0: not sampled */
     uint32_t index : 24;
     uint32_t wired : 1; /* runs on `home` only (wire.c); set under uthreads_lock or by the owner */
+    int32_t tid;
+    uint32_t gen;
 
     /* line 1: waiting */
     uint64_t waitw cacheline; /* atomic */
+    uint64_t wait_missed; /* atomic: the wait that somebody wanted to claim before it was open */
     struct timer timer;       /* guarded by timer.proc's timer lock */
     uint8_t wake_soon;        /* predictor, sched_ready */
     uint8_t in_create;        /* inside pthread_create: stacks come from the slab */
     uint8_t exiting;
     uint8_t futex_again;  /* waits in a row on futex_last with no wake-up made between */
+
+    /* line 2: the rest of what is used often. No switch touches it, nor what follows: with thousands of user threads each line is a miss */
+    void *xsave cacheline; /* for VEC_FULL */
     uint32_t *futex_last;
     uint8_t blocks[16]; /* how likely its native calls block (native.c) */
 
@@ -93,7 +98,6 @@ struct uthread {
     uint64_t sigmask_saved;     /* to put back after sigsuspend, ppoll, ... */
     bool sigmask_restore;
     int64_t restart_when;       /* deadline of a call that is made again since no handler ran; 0: none */
-    int32_t tid;
     uint32_t *ctid; /* CLONE_CHILD_CLEARTID, set_tid_address */
     void *robust;   /* set_robust_list */
     uint64_t robust_len;
@@ -115,8 +119,6 @@ struct uthread {
     struct worker *home; /* if wired. Stays until the user thread has ended */
     uint8_t tainted;     /* wired for good; under uthreads_lock, or before it first runs */
     uint64_t timer_slack; /* PR_SET_TIMERSLACK; 0: the default */
-    uint64_t wait_missed; /* atomic: the wait that somebody wanted to claim before it was open */
-    uint32_t gen;
 };
 
 /* ---- proc --------------------------------------------------------------------------------- */
@@ -456,9 +458,17 @@ int sched_init(uint32_t most);
 void procs_resize(uint32_t n);
 int sched_start(void);  /* sysmon */
 extern int32_t sysmon_tid;
-extern struct lock worker_birth; /* held while a worker is cloned */
+extern struct lock worker_birth; /* held while a worker or a helper is cloned */
 void sched_reset(void); /* in a fork child: forget everything */
-/* Clone a helper kernel thread (sysmon, sigd) with all signals blocked. Returns ktid or -errno. */
+/* Kernel threads of ours that are no workers: sysmon, sigd, futexd, ticks. They never end. */
+struct helper {
+    int32_t tid;
+    uint32_t setxid_due; /* atomic: signal.c */
+};
+enum { HELPERS_MAX = 72 };
+extern struct helper helpers[HELPERS_MAX];
+extern uint32_t nhelpers; /* atomic; grows under worker_birth */
+/* Clone one, with the signal mask of the caller. Returns its tid or -errno. Any, without worker_birth. */
 long helper_start(int (*fn)(void *), void *arg, size_t stack);
 /* The worker came back from the kernel without its proc: may the user thread go on so, as an ordinary kernel thread, until its next
  * hook? Not where workers run short. hook == 0. */

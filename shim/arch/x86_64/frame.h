@@ -54,10 +54,10 @@
 /* struct uthread */
 #define UTHREAD_RSP    0
 #define UTHREAD_FSBASE 8
-#define UTHREAD_XSAVE  16
-#define UTHREAD_ATTN   24
-#define UTHREAD_VEC    28 /* 16 bits: VEC_*, and of VEC_STACK the size in cache lines */
-#define UTHREAD_SITE   31 /* flags of the stub while an emulated call is under way, else 0 */
+#define UTHREAD_ATTN   16
+#define UTHREAD_VEC    20 /* 16 bits: VEC_*, and of VEC_STACK the size in cache lines */
+#define UTHREAD_SITE   23 /* flags of the stub while an emulated call is under way, else 0 */
+#define UTHREAD_XSAVE  128
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

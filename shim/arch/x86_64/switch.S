@@ -53,7 +53,6 @@ ctx_park:
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset r15, 0
         movq    %rsp, UTHREAD_RSP(%rdi)
-        movq    UTHREAD_XSAVE(%rdi), %r8
         movq    %rdx, %r9
         movq    %rcx, %r10
         cmpl    $0, vec_kind(%rip)
@@ -142,12 +141,14 @@ ctx_park:
         movw    %cx, UTHREAD_VEC(%rdi)
         jmp     .Lsaved
 .Lsave_area:
+        movq    UTHREAD_XSAVE(%rdi), %r8
         movw    $VEC_FULL, UTHREAD_VEC(%rdi)
         movl    $-1, %eax
         movl    $-1, %edx
         xsavec64 (%r8)
         jmp     .Lsaved
 .Lsave_old:
+        movq    UTHREAD_XSAVE(%rdi), %r8
         movw    $VEC_FULL, UTHREAD_VEC(%rdi)
         cmpl    $1, vec_kind(%rip)
         jne     1f
@@ -169,7 +170,6 @@ ctx_park:
 ctx_resume:
         .cfi_startproc
         .cfi_undefined rip
-        movq    UTHREAD_XSAVE(%rdi), %r8
         movzbl  UTHREAD_VEC(%rdi), %ecx
         cmpl    $VEC_SSE, %ecx
         jne     .Lrest_other
@@ -238,6 +238,7 @@ ctx_resume:
         je      .Lrest_stack
         cmpl    $VEC_FULL, %ecx
         jne     .Lrestored
+        movq    UTHREAD_XSAVE(%rdi), %r8
         movl    $-1, %eax
         movl    $-1, %edx
         cmpl    $2, vec_kind(%rip)
