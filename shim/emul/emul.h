@@ -120,7 +120,6 @@ void futex_exec_begin(void);
 /* A wait on a process-shared futex (futexd.c), until `deadline`; the call is f. hook == 0. */
 long futex_wait_shared(struct frame *f, int64_t deadline);
 void futexd_reset(void);    /* in a fork child */
-extern int32_t futexd_tid;  /* atomic: its helper thread; 0: none */
 long foreign_dispatch(struct frame *f); /* entry.S: a futex call of a kernel thread that is not ours */
 
 void signal_traps_fail(void); /* before activation, all blocked: what seccomp answers by SIGSYS fails with ENOSYS */

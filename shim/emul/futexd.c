@@ -80,7 +80,6 @@ static struct lock lock;
 static struct shared_waiter *fresh, **fresh_tail, *cancels; /* under lock */
 static uint32_t phase;   /* atomic, futex word */
 static uint32_t control; /* atomic, futex word: 1 = look */
-int32_t futexd_tid;      /* atomic; 0: none */
 
 /* futexd's own */
 static struct {
@@ -265,13 +264,8 @@ static bool futexd_ready(void)
         return true;
     if (was == UNTRIED && cas(&phase, (uint32_t)UNTRIED, (uint32_t)STARTING)) {
         fresh_tail = &fresh;
-        lock_take(&worker_birth); /* no change of credentials meanwhile: it inherits ours */
-        long r = helper_start(futexd_main, NULL, 64 * 1024);
-        if (r > 0)
-            store_release(&futexd_tid, (int32_t)r);
-        else
+        if (helper_start(futexd_main, NULL, 64 * 1024) < 0)
             xchg(&phase, (uint32_t)REFUSED);
-        lock_drop(&worker_birth);
     }
     while ((was = load_acquire(&phase)) == STARTING)
         futex_wait_kernel(&phase, STARTING, NULL);
@@ -285,7 +279,6 @@ void futexd_reset(void)
     fresh = cancels = NULL;
     phase = UNTRIED;
     control = 0;
-    futexd_tid = 0;
 }
 
 /* ---- waiting ---- */

@@ -1787,8 +1787,7 @@ long emul_timer_delete(struct frame *f)
 static struct {
     struct lock lock;     /* one at a time */
     struct frame call;    /* stored before any `due` is raised (CAS on both sides) */
-    uint32_t left;        /* atomic, futex word: who has still to do it; set before any `due` is raised */
-    uint32_t due_sigd, due_sysmon, due_futexd; /* atomic; workers have theirs in struct worker */
+    uint32_t left;        /* atomic, futex word: who has still to do it; set before any setxid_due is raised */
     bool made;            /* call has been made everywhere */
 } setxid;
 
@@ -1804,9 +1803,10 @@ static void setxid_here(void)
     if (likely(!load_relaxed(&setxid.left)))
         return;
     int32_t tid = (int32_t)sys0(__NR_gettid);
-    uint32_t *due = tid == sigd_tid ? &setxid.due_sigd : tid == sysmon_tid ? &setxid.due_sysmon
-                    : tid == futexd_tid                                         ? &setxid.due_futexd
-                                                                                : NULL;
+    uint32_t *due = NULL;
+    for (uint32_t i = 0; !due && i < load_acquire(&nhelpers); i++)
+        if (helpers[i].tid == tid)
+            due = &helpers[i].setxid_due;
     for (uint32_t i = 0; !due && i < load_relaxed(&sched.nworkers); i++)
         if (sched.workers[i].ktid == tid)
             due = &sched.workers[i].setxid_due;
@@ -1835,7 +1835,7 @@ long signal_all_workers(struct frame *f)
     long r = setxid_call(f);
     if (r == 0 && !repeated) {
         lock_take(&worker_birth);
-        uint32_t n = load_relaxed(&sched.nworkers), count = (sigd_tid > 0) + (sysmon_tid > 0) + (futexd_tid > 0);
+        uint32_t n = load_relaxed(&sched.nworkers), nh = nhelpers, count = nh;
         for (uint32_t i = 0; i < n; i++)
             count += sched.workers[i].ktid && &sched.workers[i] != me;
         setxid.call = *f;
@@ -1844,12 +1844,8 @@ long signal_all_workers(struct frame *f)
         for (uint32_t i = 0; i < n; i++)
             if (sched.workers[i].ktid && &sched.workers[i] != me)
                 setxid_ask(&sched.workers[i].setxid_due, sched.workers[i].ktid);
-        if (sigd_tid > 0)
-            setxid_ask(&setxid.due_sigd, sigd_tid);
-        if (sysmon_tid > 0)
-            setxid_ask(&setxid.due_sysmon, sysmon_tid);
-        if (futexd_tid > 0)
-            setxid_ask(&setxid.due_futexd, futexd_tid);
+        for (uint32_t i = 0; i < nh; i++)
+            setxid_ask(&helpers[i].setxid_due, helpers[i].tid);
         uint32_t left;
         while ((left = load_acquire(&setxid.left)))
             sys6(__NR_futex, P(&setxid.left), 128, left, 0, 0, 0);

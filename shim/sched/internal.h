@@ -58,6 +58,11 @@ static inline void slice_begins(struct worker *w)
 }
 int64_t own_cpu_ns(void); /* cputime.c */
 
+/* ticks.c */
+void ticks_crowded(uint64_t tsc); /* now: the caller's CPU is. A worker */
+void ticks_look(int64_t tsc);     /* sysmon */
+void ticks_reset(void);
+
 int sysmon_main(void *arg);
 
 static inline uint32_t proc_random(struct proc *p)

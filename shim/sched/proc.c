@@ -247,13 +247,22 @@ static struct worker *worker_new(void)
 enum { THREAD_FLAGS = 0x00000100 | 0x00000200 | 0x00000400 | 0x00000800 | 0x00010000 | 0x00040000 |
                       0x00100000 /* VM FS FILES SIGHAND THREAD SYSVSEM PARENT_SETTID */ };
 
+struct helper helpers[HELPERS_MAX];
+uint32_t nhelpers;
+
 long helper_start(int (*fn)(void *), void *arg, size_t stack)
 {
-    static int32_t tid;
-    char *base = sys_map(NULL, stack, 3, 0x4000);
-    if (!base)
-        return -12;
-    return thread_clone(THREAD_FLAGS, base + stack, &tid, fn, arg);
+    lock_take(&worker_birth);
+    struct helper *h = &helpers[nhelpers];
+    char *base = nhelpers < HELPERS_MAX ? sys_map(NULL, stack, 3, 0x4000) : NULL;
+    long r = base ? thread_clone(THREAD_FLAGS, base + stack, &h->tid, fn, arg) : -12;
+    if (r > 0) {
+        h->setxid_due = 0;
+        store_release(&nhelpers, nhelpers + 1); /* pairs with the acquire of who looks for itself */
+    } else if (base)
+        sys_unmap(base, stack);
+    lock_drop(&worker_birth);
+    return r;
 }
 
 /* A new worker, with p and what it is to do. NULL: none to be had. */
@@ -1105,6 +1114,8 @@ void sched_reset(void)
     sys_unmap(sched.workers, sizeof(struct worker) * ((uint32_t)options.max_workers + 1 + WORKERS_BEYOND));
     sys_unmap(sched.procs, sizeof(struct proc) * sched.nprocs_most);
     worker_birth = (struct lock){0};
+    nhelpers = 0;
+    ticks_reset();
     wire_reset();
     memset(&sched, 0, sizeof sched);
     sched.uthreads = us;

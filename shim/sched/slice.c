@@ -75,8 +75,11 @@ void slice_over(struct worker *w)
         }
     }
     COUNT(cpu_yields);
-    if ((int64_t)(load_relaxed(&sched.crowded_until) - now) > 0 && work_waits(w->proc) && proc_pass_on(w))
-        return;
+    if ((int64_t)(load_relaxed(&sched.crowded_until) - now) > 0) {
+        ticks_crowded(now);
+        if (work_waits(w->proc) && proc_pass_on(w))
+            return;
+    }
     sys0(__NR_sched_yield);
     w->slice_cpu = cpu;
     w->slice_began = tsc_now();

@@ -281,6 +281,7 @@ int sysmon_main(void *arg)
             procs_resize(1 + (uint32_t)(tsc >> 4) % sched.nprocs_most);
         for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++)
             did |= look_at(&sched.procs[i], tsc, work, &watch);
+        ticks_look(tsc);
 
         if (quiet && !work) {
             /* All idle: after a second sleep until a proc is taken into use. */
