@@ -22,7 +22,6 @@ struct {
 } vec_init_area __attribute__((aligned(64)));
 
 void uthread_start(void);
-enum { TIMER_SLACK = 50000 }; /* the kernel's default, ns */
 
 struct clone_args64 {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;

@@ -56,7 +56,7 @@ static void park_g0(struct uthread *u)
     void (*commit)(struct uthread *, void *) = w->commit;
     w->cur = NULL;
     if (deadline != INT64_MAX)
-        timer_arm(w->proc, &u->timer, u, seq, deadline);
+        timer_arm(w->proc, &u->timer, u, seq, deadline, w->commit_slack);
     xchg(&u->waitw, seq << WAITW_SHIFT | WAITW_OPEN); /* barrier (1) */
     if (commit)
         commit(u, w->commit_arg);
@@ -66,6 +66,18 @@ static void park_g0(struct uthread *u)
     if (unlikely(load_relaxed(&u->attn) & ATTN_SIGNAL) && wait_claim(u, seq, WAKE_SIGNAL))
         sched_ready(u);
     schedule();
+}
+
+/* How much later than asked for poll(2), select(2) and epoll_wait(2) may end: as in Linux, 0.1 % of the timeout, the thread's slack at
+ * least (PR_SET_TIMERSLACK(2const)). So thousands that wait are woken by the dozen. */
+static int64_t slack_of(const struct uthread *u, enum stats_wait why, int64_t deadline)
+{
+    enum { MOST_NS = 100000000, PART = 1000 };
+    if (why != WAIT_POLL || deadline == INT64_MAX || u->wired) /* wired: a real-time thread, perhaps */
+        return 0;
+    int64_t slack = (deadline - now_ns()) / PART, least = u->timer_slack ? (int64_t)u->timer_slack : TIMER_SLACK;
+    slack = slack < MOST_NS ? slack : MOST_NS;
+    return slack > least ? slack : least;
 }
 
 enum wake park(enum stats_wait why, uint64_t object, int64_t deadline,
@@ -84,6 +96,7 @@ enum wake park(enum stats_wait why, uint64_t object, int64_t deadline,
     w->commit = commit;
     w->commit_arg = arg;
     w->commit_deadline = deadline;
+    w->commit_slack = slack_of(u, why, deadline);
     ctx_park(u, w->g0_top, park_g0, &w->vec_inuse);
     if (deadline != INT64_MAX)
         timer_disarm(&u->timer);
@@ -150,6 +163,20 @@ void sched_ready_list(struct uthread *head, uint32_t n)
     fence_full(); /* the queue before the looks */
     if (n > 1 && load_relaxed(&sched.nidle_procs))
         sched_wake_one();
+}
+
+void sched_ready_all(struct uthread *head, uint32_t n)
+{
+    struct worker *w = worker_self();
+    if (n > 1 && !chaos(2) && w && load_relaxed(&w->hook) && w->proc && load_relaxed(&w->claim) != CLAIM_LOST) {
+        sched_ready_list(head, n);
+        return;
+    }
+    while (head) {
+        struct uthread *u = head;
+        head = u->next;
+        sched_ready(u);
+    }
 }
 
 static void yield_g0(struct uthread *u)

@@ -40,8 +40,10 @@ enum wake { WAKE_NONE, WAKE_EVENT, WAKE_TIMEOUT, WAKE_SIGNAL, WAKE_CLOSED };
 #define WAITW_OPEN  15u
 #define WAITW_SHIFT 4
 
+enum { TIMER_SLACK = 50000 }; /* the kernel's default, ns */
+
 struct timer {
-    int64_t when;       /* CLOCK_MONOTONIC, ns */
+    int64_t when;       /* at the earliest. CLOCK_MONOTONIC, ns */
     struct uthread *u;  /* whose wait it ends */
     uint64_t seq;       /* of that wait */
     int32_t index;      /* in the heap; -1: not armed */
@@ -121,6 +123,11 @@ struct uthread {
     uint64_t timer_slack; /* PR_SET_TIMERSLACK; 0: the default */
 };
 
+struct timer_entry {
+    int64_t latest; /* somebody looks at the timer then */
+    struct timer *timer;
+};
+
 /* ---- proc --------------------------------------------------------------------------------- */
 
 enum { RUNQ_SIZE = 256 };
@@ -158,7 +165,7 @@ struct proc {
     /* timers */
     struct lock timer_lock cacheline;
     uint32_t ntimers, timers_cap;
-    struct timer **timers;
+    struct timer_entry *timers;
     int64_t timer_min; /* atomic; INT64_MAX when none */
 
     /* sysmon's own */
@@ -215,6 +222,7 @@ struct worker {
     uint32_t alive;        /* 0 once its kernel thread has left its stack for good (CLONE_CHILD_CLEARTID) */
     int64_t stall_since, stall_cpu; /* sysmon's own: when it last looked whether the kernel runs it, and its CPU time then */
     int64_t cpu_still;     /* sysmon's own */
+    int64_t commit_slack;
 } cacheline;
 
 _Static_assert(offsetof(struct worker, cur) == WORKER_CUR, "entry.S");
@@ -382,7 +390,9 @@ enum wake park(enum stats_wait why, uint64_t object, int64_t deadline,
 
 /* Make a claimed (or new) user thread runnable. Any. */
 void sched_ready(struct uthread *u);
-/* Hand over a list linked by ->next, n long. g0 or hook. */
+/* All of a list linked by ->next, n long. Any. */
+void sched_ready_all(struct uthread *head, uint32_t n);
+/* Hand over such a list. g0 or hook, with a proc. */
 void sched_ready_list(struct uthread *head, uint32_t n);
 
 /* Give way to others, if any wait. Hook. */
