@@ -308,6 +308,11 @@ static int activate_masked(uint64_t mask)
             refuse("cannot intercept system calls: %s (%ld)", rep.reason, -(long)r);
             return -1;
         }
+        if (rep.sets_gs[0]) {
+            intercept_undo_plan(plan);
+            refuse("%s sets the GS base (wrgsbase), which handoff needs", rep.sets_gs, 0);
+            return -1;
+        }
     }
     int64_t scanned = clock_ns(1), built;
     if ((r = stats_init(procs_most, (uint32_t)options.max_workers + 1 + WORKERS_BEYOND, UTHREADS_MAX)) < 0)
@@ -511,6 +516,9 @@ static void look_at_new_objects(bool threads_made)
         stats->objects += rep.objects;
     } else
         intercept_undo_plan(plan);
+    if (rep.sets_gs[0])
+        report(LOG_WARN, "%s may set the GS base (wrgsbase), which handoff needs: if this process ends with signal 11, run it with "
+                         "HANDOFF_ENABLE=0", rep.sets_gs);
     pthread_mutex_unlock(&objects_lock);
 }
 

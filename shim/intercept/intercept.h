@@ -95,6 +95,7 @@ struct intercept_report {
     unsigned kept;     /* of `patched`: the syscall stays in place */
     unsigned critical; /* of `refused`: those in libc, libpthread or ld.so */
     char reason[256];  /* the first refusal (a critical one wins), or the error; "" if none */
+    char sets_gs[64];  /* the first object with a wrgsbase in its text: the GS base is ours; "" if none */
 };
 
 struct intercept_plan;

@@ -375,27 +375,49 @@ static inline __m128i load16(const uint8_t *p)
     return _mm_loadu_si128((const __m128i *)p);
 }
 
-/* Which of 16 positions hold the bytes 0f 05. */
+/* Which of 16 positions hold the bytes 0f 05, or 0f ae. */
 static inline __m128i match_syscall(const uint8_t *p)
 {
+    const __m128i second = load16(p + 1);
     return _mm_and_si128(_mm_cmpeq_epi8(load16(p), _mm_set1_epi8(0x0f)),
-                         _mm_cmpeq_epi8(load16(p + 1), _mm_set1_epi8(0x05)));
+                         _mm_or_si128(_mm_cmpeq_epi8(second, _mm_set1_epi8(0x05)),
+                                      _mm_cmpeq_epi8(second, _mm_set1_epi8((char)0xae))));
 }
 
-uintptr_t segment_next_syscall(const struct segment *segment, uintptr_t from)
+/* p: 0f ae, of wrgsbase? f3 stands before it, and a REX prefix most often. */
+static bool is_wrgsbase(const struct segment *segment, const uint8_t *p)
+{
+    const uint8_t *start = (const uint8_t *)segment->start, *end = (const uint8_t *)segment->end;
+
+    if (end - p < 3 || (p[2] & 0xf8) != 0xd8 || p == start)
+        return false;
+    return p[-1] == 0xf3 || ((p[-1] & 0xf0) == 0x40 && p - start >= 2 && p[-2] == 0xf3);
+}
+
+uintptr_t segment_next_syscall(const struct segment *segment, uintptr_t from, bool *sets_gs)
 {
     const uint8_t *p = (const uint8_t *)from, *end = (const uint8_t *)segment->end;
 
-    while (end - p >= 65) {
-        const __m128i a = match_syscall(p), b = match_syscall(p + 16);
-        const __m128i c = match_syscall(p + 32), d = match_syscall(p + 48);
-        if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))))
-            break;
-        p += 64;
+    while (end - p >= 2) {
+        const uint8_t *until = end - 1;
+        if (end - p >= 65) {
+            const __m128i a = match_syscall(p), b = match_syscall(p + 16);
+            const __m128i c = match_syscall(p + 32), d = match_syscall(p + 48);
+            until = p + 64;
+            if (!_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d)))) {
+                p = until;
+                continue;
+            }
+        }
+        for (; p < until; p++) {
+            if (p[0] != 0x0f)
+                continue;
+            if (p[1] == 0x05)
+                return (uintptr_t)p;
+            if (p[1] == 0xae && is_wrgsbase(segment, p))
+                *sets_gs = true;
+        }
     }
-    for (; end - p >= 2; p++)
-        if (p[0] == 0x0f && p[1] == 0x05)
-            return (uintptr_t)p;
     return 0;
 }
 

@@ -67,8 +67,8 @@ int object_clear_targets(struct object *object, struct vec *memory);
 /* Are these bytes of the file mapped and readable? */
 bool object_readable(const struct object *object, uintptr_t addr, size_t size);
 
-/* The next `0f 05` at or after `from` within the segment; 0 if none. */
-uintptr_t segment_next_syscall(const struct segment *segment, uintptr_t from);
+/* The next `0f 05` at or after `from` within the segment; 0 if none. *sets_gs is made true if what looks like a wrgsbase is before it. */
+uintptr_t segment_next_syscall(const struct segment *segment, uintptr_t from, bool *sets_gs);
 
 /* Marks the surroundings of a site: branch targets are recorded there only. */
 void object_mark_near(struct object *object, uintptr_t syscall);

@@ -506,16 +506,19 @@ static void plan_function(struct scan *scan, size_t first, size_t last)
 
 static int find_candidates(struct scan *scan)
 {
+    bool sets_gs = false;
     for (unsigned i = 0; i < scan->object.text_count; i++) {
         const struct segment *text = &scan->object.text[i];
         /* Not MADV_POPULATE_READ: it looks at each page; a fault maps sixteen. */
-        for (uintptr_t at = text->start; (at = segment_next_syscall(text, at)); at += 2) {
+        for (uintptr_t at = text->start; (at = segment_next_syscall(text, at, &sets_gs)); at += 2) {
             uintptr_t *candidate = vec_add(&scratch.candidates, sizeof(*candidate));
             if (!candidate)
                 return -ENOMEM;
             *candidate = at;
         }
     }
+    if (sets_gs && !scan->report->sets_gs[0])
+        snprintf(scan->report->sets_gs, sizeof(scan->report->sets_gs), "%s", scan->name);
     return 0;
 }
 

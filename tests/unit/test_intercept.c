@@ -364,6 +364,7 @@ static int mark_libc(struct dl_phdr_info *info, size_t size, void *context)
     static struct object object;
     static struct vec memory[2];
     size_t *marked = context, near = 0;
+    bool sets_gs = false;
 
     (void)size;
     if (!strstr(info->dlpi_name, "/libc.so.6") || !object_init(&object, info))
@@ -372,7 +373,7 @@ static int mark_libc(struct dl_phdr_info *info, size_t size, void *context)
     uint8_t *naive = calloc(1, end - text);
     cr_assert_eq(object.text_count, 1);
     cr_assert_eq(object_clear_near(&object, &memory[0]), 0);
-    for (uintptr_t at = text; (at = segment_next_syscall(&object.text[0], at)); at += 2, near++)
+    for (uintptr_t at = text; (at = segment_next_syscall(&object.text[0], at, &sets_gs)); at += 2, near++)
         object_mark_near(&object, at);
     cr_assert_gt(near, 100);
     cr_assert_eq(object_clear_targets(&object, &memory[1]), 0);
@@ -396,13 +397,38 @@ static int mark_libc(struct dl_phdr_info *info, size_t size, void *context)
             cr_assert_not(object_is_target(&object, at), "%lx", at - text);
         }
     }
-    for (uintptr_t at = text; (at = segment_next_syscall(&object.text[0], at)); at += 2)
+    for (uintptr_t at = text; (at = segment_next_syscall(&object.text[0], at, &sets_gs)); at += 2)
         for (uintptr_t around = at - NEAR_BEFORE; around < at + NEAR_AFTER; around++) {
             object_mark_target(&object, around);
             cr_assert(object_is_target(&object, around));
         }
     free(naive);
     return 1;
+}
+
+Test(intercept, system_calls_and_wrgsbase_are_found_in_raw_bytes)
+{
+    static const uint8_t sets[][5] = {{0xf3, 0x48, 0x0f, 0xae, 0xd8}, {0xf3, 0x49, 0x0f, 0xae, 0xdf}, {0x90, 0xf3, 0x0f, 0xae, 0xd9}};
+    static const uint8_t others[][5] = {
+        {0xf3, 0x48, 0x0f, 0xae, 0xd0 /* wrfsbase */}, {0xf3, 0x48, 0x0f, 0xae, 0xc8 /* rdgsbase */},
+        {0x90, 0x48, 0x0f, 0xae, 0xd8 /* none */},     {0x90, 0x90, 0x0f, 0xae, 0xf8 /* sfence */}};
+    uint8_t text[400];
+    const struct segment segment = {.start = (uintptr_t)text, .end = (uintptr_t)text + sizeof text};
+    for (size_t at = 0; at + 5 <= sizeof text; at++) {
+        for (int i = 0; i < 7; i++) {
+            bool sets_gs = false;
+            memset(text, 0x90, sizeof text);
+            memcpy(text + at, i < 3 ? sets[i] : others[i - 3], 5);
+            cr_assert_eq(segment_next_syscall(&segment, segment.start, &sets_gs), 0);
+            cr_assert_eq(sets_gs, i < 3, "%d at %zu", i, at);
+        }
+        bool sets_gs = false;
+        memset(text, 0x90, sizeof text);
+        memcpy(text + at, "\x0f\xae\xf8\x0f\x05", 5);
+        cr_assert_eq(segment_next_syscall(&segment, segment.start, &sets_gs), (uintptr_t)text + at + 3);
+        cr_assert_eq(segment_next_syscall(&segment, segment.start + at + 4, &sets_gs), 0);
+        cr_assert_not(sets_gs);
+    }
 }
 
 Test(intercept, long_branches_are_found_in_raw_bytes)
