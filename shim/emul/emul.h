@@ -36,6 +36,7 @@
 /* As in the kernel: SYS restarts unless a handler without SA_RESTART ran; NOHAND restarts only
  * when no handler ran. */
 #define ERESTARTSYS 512
+#define ERESTARTNOINTR 513
 #define ERESTARTNOHAND 514
 
 typedef long (*emul_handler)(struct frame *f);
@@ -132,6 +133,10 @@ void signal_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size);
 /* A mask for the length of one call; sigsuspend(2), ppoll(2). A handler that runs takes the saved one over. */
 void signal_mask_push(struct uthread *u, uint64_t set);
 void signal_mask_pop(struct uthread *u);
+/* The same for a call that is given the address of its mask, 0 for none, and the mask's size: 0 or -errno; and after it, r what it ends
+ * with: a handler that ends the call runs before the mask is put back. From hook == 0. */
+long signal_mask_begin(uint64_t set_at, uint64_t size);
+long signal_mask_end(uint64_t set_at, long r);
 void signal_post_thread(struct uthread *u, int sig, const void *info); /* SIGPIPE to oneself */
 void signal_raise_self(int sig);
 void signal_exec_begin(struct uthread *u); /* before execve(2); and if it came back. Not in a hook */

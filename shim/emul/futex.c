@@ -374,7 +374,7 @@ static long pi_lock(uint32_t *addr, int64_t deadline, bool try)
     enum wake why = park(WAIT_FUTEX, (uint64_t)addr, deadline, commit_unlock, b);
     withdraw(&w);
     if (why == WAKE_SIGNAL)
-        return -ERESTARTSYS - 1; /* ERESTARTNOINTR: always again */
+        return -ERESTARTNOINTR; /* always again */
     return outcome(why, deadline);
 }
 
@@ -664,7 +664,7 @@ static long pi_shared(struct frame *f, uint32_t cmd)
         if (r == -EAGAIN)
             r = 0;
     }
-    return r == -ERESTARTSYS || r == -ERESTARTNOHAND ? -ERESTARTSYS - 1 : r; /* no handler ends it */
+    return r == -ERESTARTSYS || r == -ERESTARTNOHAND ? -ERESTARTNOINTR : r; /* no handler ends it */
 }
 
 /* A page that the call needs and that is missing comes when the disk lets it, or another thread of the program does (userfaultfd).

@@ -618,7 +618,7 @@ long emul_waitid(struct frame *f)
     return r;
 }
 
-/* ---- io_getevents(2) ---- */
+/* ---- io_getevents(2), io_pgetevents(2) ---- */
 
 struct aiocall {
     struct kcall k;
@@ -663,7 +663,7 @@ static long native_aio(struct kcall *k, struct frame *g)
     return 0;
 }
 
-long emul_io_getevents(struct frame *f)
+static long getevents(struct frame *f)
 {
     struct uthread *u = uthread_self();
     struct timespec64 t;
@@ -694,6 +694,28 @@ long emul_io_getevents(struct frame *f)
     if (r == -ERESTARTNOHAND && f->r8)
         u->restart_when = c.k.deadline;
     return r;
+}
+
+long emul_io_getevents(struct frame *f)
+{
+    return getevents(f);
+}
+
+long emul_io_pgetevents(struct frame *f)
+{
+    struct frame g = *f;
+    uint64_t mask[2] = {0, 0}; /* struct __aio_sigset: where the mask is, and its size */
+    if (f->r9 && uaccess_copy(mask, (void *)f->r9, sizeof mask))
+        return -EFAULT;
+    long r = signal_mask_begin(mask[0], mask[1]);
+    if (r)
+        return r;
+    g.nr = __NR_io_getevents;
+    g.r9 = 0;
+    r = getevents(&g);
+    if (r == -ERESTARTNOINTR) /* what came before it began ends it, too: the mask may have let it in, and made again it would wait */
+        r = -ERESTARTNOHAND;
+    return signal_mask_end(mask[0], r);
 }
 
 /* ---- io_uring_enter(2) ----

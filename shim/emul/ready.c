@@ -64,7 +64,7 @@ void ready_reset(void)
  * and made again after the handler the call would wait for the next. */
 static long ended(long r)
 {
-    return r == -ERESTARTSYS - 1 ? -ERESTARTNOHAND : r;
+    return r == -ERESTARTNOINTR ? -ERESTARTNOHAND : r;
 }
 
 static long block_natively(struct frame *g)
@@ -134,29 +134,6 @@ static void put_left(uint64_t at, int64_t start, int64_t ns, long unit_ns)
     int64_t left = ns - (now_ns() - start);
     struct timespec64 t = {left > 0 ? left / NSEC_PER_SEC : 0, left > 0 ? left % NSEC_PER_SEC / unit_ns : 0};
     uaccess_copy((void *)at, &t, sizeof t);
-}
-
-/* ---- signal masks for the length of a call ---- */
-
-static long mask_begin(uint64_t set_at, uint64_t size)
-{
-    uint64_t set;
-    if (!set_at)
-        return 0;
-    if (size != 8)
-        return -EINVAL;
-    if (uaccess_copy(&set, (void *)set_at, 8))
-        return -EFAULT;
-    signal_mask_push(uthread_self(), set);
-    return 0;
-}
-
-/* A handler that ends the call runs before the mask is put back. */
-static long mask_end(uint64_t set_at, long r)
-{
-    if (set_at && r != -ERESTARTNOHAND)
-        signal_mask_pop(uthread_self());
-    return r;
 }
 
 /* ---- many descriptors ---- */
@@ -364,11 +341,11 @@ long emul_ppoll(struct frame *f)
     int64_t ns;
     long r = get_timeout(f->rdx, &ns);
     if (!r)
-        r = mask_begin(f->r10, f->r8);
+        r = signal_mask_begin(f->r10, f->r8);
     if (r)
         return r;
     int64_t start = f->rdx ? now_ns() : 0;
-    r = mask_end(f->r10, do_poll(f, ns));
+    r = signal_mask_end(f->r10, do_poll(f, ns));
     if (f->rdx && r != -ERESTARTNOHAND && ns >= 0)
         put_left(f->rdx, start, ns, 1);
     return r;
@@ -532,10 +509,10 @@ long emul_pselect6(struct frame *f)
         return -EFAULT;
     long r = get_timeout(f->r8, &ns);
     if (!r)
-        r = mask_begin(mask[0], mask[1]);
+        r = signal_mask_begin(mask[0], mask[1]);
     if (r)
         return r;
-    r = mask_end(mask[0], do_select(f, ns));
+    r = signal_mask_end(mask[0], do_select(f, ns));
     if (f->r8 && ns >= 0 && r != -ERESTARTNOHAND)
         put_left(f->r8, start, ns, 1);
     return r;
@@ -619,8 +596,8 @@ long emul_epoll_wait(struct frame *f)
 long emul_epoll_pwait(struct frame *f)
 {
     int timeout = (int)f->r10;
-    long r = mask_begin(f->r8, f->r9);
-    return r ? r : mask_end(f->r8, do_epoll_wait(f, timeout < 0 ? -1 : timeout * 1000000ll));
+    long r = signal_mask_begin(f->r8, f->r9);
+    return r ? r : signal_mask_end(f->r8, do_epoll_wait(f, timeout < 0 ? -1 : timeout * 1000000ll));
 }
 
 long emul_epoll_pwait2(struct frame *f)
@@ -628,6 +605,6 @@ long emul_epoll_pwait2(struct frame *f)
     int64_t ns;
     long r = get_timeout(f->r10, &ns);
     if (!r)
-        r = mask_begin(f->r8, f->r9);
-    return r ? r : mask_end(f->r8, do_epoll_wait(f, ns));
+        r = signal_mask_begin(f->r8, f->r9);
+    return r ? r : signal_mask_end(f->r8, do_epoll_wait(f, ns));
 }

@@ -663,6 +663,26 @@ void signal_mask_pop(struct uthread *u)
     set_mask(u, u->sigmask_saved, false);
 }
 
+long signal_mask_begin(uint64_t set_at, uint64_t size)
+{
+    uint64_t set;
+    if (!set_at)
+        return 0;
+    if (size != 8)
+        return -EINVAL;
+    if (uaccess_copy(&set, (void *)set_at, 8))
+        return -EFAULT;
+    signal_mask_push(uthread_self(), set);
+    return 0;
+}
+
+long signal_mask_end(uint64_t set_at, long r)
+{
+    if (set_at && r != -ERESTARTNOHAND)
+        signal_mask_pop(uthread_self());
+    return r;
+}
+
 /* An ended user thread: what it was to take may be somebody else's. */
 void signal_uthread_exit(struct uthread *u)
 {
@@ -882,7 +902,7 @@ long hook_exit_slow(struct frame *f, long ret)
     int sig = next_signal(u, &info, &a);
     if (sig)
         u->restart_when = 0;
-    bool interrupted = ret == -ERESTARTSYS || ret == -ERESTARTNOHAND || ret == -ERESTARTSYS - 1;
+    bool interrupted = ret == -ERESTARTSYS || ret == -ERESTARTNOHAND || ret == -ERESTARTNOINTR;
     if (!sig) {
         if (u->sigmask_restore) { /* sigsuspend, ppoll whose signal went elsewhere */
             signal_mask_pop(u);
@@ -913,7 +933,7 @@ long hook_exit_slow(struct frame *f, long ret)
     m->r11 = m->eflags;
     m->csgsfs = 0x33ull | 0x2bull << 48;
     if (interrupted) {
-        if (ret == -ERESTARTSYS - 1 || (ret == -ERESTARTSYS && (a.flags & SA_RESTART))) {
+        if (ret == -ERESTARTNOINTR || (ret == -ERESTARTSYS && (a.flags & SA_RESTART))) {
             m->rip = site_end - 2;
             m->reserved[RESERVED_TARGET] = frame_restart(f);
             m->rax = f->nr;
@@ -1318,7 +1338,7 @@ long emul_rt_sigaction(struct frame *f)
             settle(SIG(sig));
             if ((load_relaxed(&u->sig.mask) | load_relaxed(&process_mask_hint)) & SIG(sig)) {
                 fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL);
-                return -ERESTARTSYS - 1; /* first the handler, then this call */
+                return -ERESTARTNOINTR; /* first the handler, then this call */
             }
         }
     }
