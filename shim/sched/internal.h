@@ -59,6 +59,8 @@ static inline void slice_begins(struct worker *w)
 }
 int64_t own_cpu_ns(void); /* cputime.c */
 
+int64_t thread_cpu_ns(int32_t ktid); /* of a kernel thread of ours; -1: gone */
+
 /* ticks.c */
 void ticks_crowded(uint64_t tsc); /* now: the caller's CPU is. A worker */
 void ticks_look(int64_t tsc);     /* sysmon */

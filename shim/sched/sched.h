@@ -223,6 +223,8 @@ struct worker {
     int64_t stall_since, stall_cpu; /* sysmon's own: when it last looked whether the kernel runs it, and its CPU time then */
     int64_t cpu_still;     /* sysmon's own */
     int64_t commit_slack;
+    uint32_t calls_seen;   /* ticks.c, and the next */
+    int64_t calls_cpu;
 } cacheline;
 
 _Static_assert(offsetof(struct worker, cur) == WORKER_CUR, "entry.S");

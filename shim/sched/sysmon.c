@@ -16,7 +16,7 @@ enum {
     STALL_NS = 100000
 };
 
-static int64_t thread_cpu_ns(int32_t ktid)
+int64_t thread_cpu_ns(int32_t ktid)
 {
     int64_t ts[2];
     /* CLOCK of another thread: ~tid << 3 | CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED */

@@ -12,7 +12,9 @@
 enum {
     PERIOD_NS = 1000000,
     CROWDED_NS = 200000000, /* after a worker met others */
-    LAST_NS = 30000000,     /* sysmon looks each 10 ms */
+    LAST_NS = 50000000,
+    LOOK_NS = 5000000,
+    RAN_NS = 500000,        /* from look to look, at least */
     OWN_SLICE_NS = 100000,
     CPUS = 64
 };
@@ -60,19 +62,32 @@ void ticks_crowded(uint64_t tsc)
         store_relaxed(&ticks[cpu].crowded, tsc + (uint64_t)ns_to_tsc(CROWDED_NS));
 }
 
+/* Without a proc, and since the last look it made no call (an event loop without one makes calls all the time) but ran (it does not only wait
+ * for a CPU in the midst of something). */
 static bool some_computes(void)
 {
+    bool some = false;
     for (uint32_t i = 0; i < load_relaxed(&sched.nworkers); i++) {
         struct worker *w = &sched.workers[i];
-        if (load_relaxed(&w->stuck) && !load_relaxed(&w->sysno1) && load_relaxed(&w->cur))
-            return true;
+        uint32_t calls = load_relaxed(&w->systick) + load_relaxed(&w->emuls);
+        if (load_relaxed(&w->stuck) && !load_relaxed(&w->sysno1) && load_relaxed(&w->cur) && calls == w->calls_seen) {
+            int64_t cpu = thread_cpu_ns(w->ktid);
+            some = some || (w->calls_cpu && cpu - w->calls_cpu > RAN_NS);
+            w->calls_cpu = cpu;
+        } else
+            w->calls_cpu = 0;
+        w->calls_seen = calls;
     }
-    return false;
+    return some;
 }
 
 void ticks_look(int64_t tsc)
 {
-    if (!load_relaxed(&sched.nstuck) || !some_computes())
+    static int64_t last;
+    if (!load_relaxed(&sched.nstuck) || tsc - last < ns_to_tsc(LOOK_NS))
+        return;
+    last = tsc;
+    if (!some_computes())
         return;
     for (struct tick *t = ticks; t < ticks + CPUS; t++) {
         if ((int64_t)load_relaxed(&t->crowded) - tsc <= 0 || t->state == TICK_REFUSED)
