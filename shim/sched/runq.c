@@ -114,6 +114,13 @@ uint32_t runq_len(struct proc *p)
     return n + (load_relaxed(&p->next) != NULL);
 }
 
+/* Under sched.lock. */
+static void count_global(uint32_t n)
+{
+    store_relaxed(&sched.gq_len, n);
+    store_relaxed(&stats->global_runq, n);
+}
+
 void gq_put_list(struct uthread *head, struct uthread *tail, uint32_t n)
 {
     tail->next = NULL;
@@ -123,7 +130,7 @@ void gq_put_list(struct uthread *head, struct uthread *tail, uint32_t n)
     else
         sched.gq_head = head;
     sched.gq_tail = tail;
-    store_relaxed(&sched.gq_len, sched.gq_len + n);
+    count_global(sched.gq_len + n);
     lock_drop(&sched.lock);
 }
 
@@ -159,7 +166,7 @@ struct uthread *gq_get(struct proc *p, uint32_t max)
             store_release(&p->tail, p->tail + 1);
         }
     }
-    store_relaxed(&sched.gq_len, sched.gq_len - n);
+    count_global(sched.gq_len - n);
     lock_drop(&sched.lock);
     return first;
 }

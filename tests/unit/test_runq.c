@@ -32,6 +32,7 @@ Test(runq, a_full_ring_moves_half_to_the_global_queue)
     cr_expect_not(runq_put_tail(p, &threads[RUNQ_SIZE]));
     cr_expect_eq(runq_len(p), RUNQ_SIZE / 2);
     cr_expect_eq(sched.gq_len, RUNQ_SIZE / 2 + 1);
+    cr_expect_eq(stats->global_runq, sched.gq_len);
     cr_expect_eq(runq_get(p, &inherit), &threads[RUNQ_SIZE / 2]);
     /* The global queue: the older half, then the one that found no room. */
     cr_expect_eq(gq_get(p, 1), &threads[0]);
@@ -39,6 +40,7 @@ Test(runq, a_full_ring_moves_half_to_the_global_queue)
     for (struct uthread *u = sched.gq_head; u; u = u->next)
         n++;
     cr_expect_eq(n, (int)sched.gq_len);
+    cr_expect_eq(stats->global_runq, sched.gq_len);
     cr_expect_eq(sched.gq_tail, &threads[RUNQ_SIZE]);
 }
 
