@@ -1,10 +1,9 @@
 /* Threads that compute on CPUs that are short, beside others that wake each other all the time: what they compute is right, and what one
  * of them calls by itself, from memory made executable at run time, is not interrupted. */
 #include "../t.h"
+#include "../crowd.h"
 #include <stddef.h>
 
-enum { COMPUTE = 4, PAIRS = 8 };
-static volatile int stop;
 static long (*volatile raw_nanosleep)(long nr, const struct timespec *t, struct timespec *left);
 
 static double series(int n, long double *deep)
@@ -41,56 +40,16 @@ static void *computes_and_calls(void *arg)
     return arg;
 }
 
-static void *bounces(void *arg)
-{
-    int *ends = arg;
-    char byte;
-    while (read(ends[0], &byte, 1) == 1)
-        CHECK_EQ(write(ends[0], &byte, 1), 1);
-    return NULL;
-}
-
-static void *serves(void *arg)
-{
-    int *ends = arg;
-    char byte = 'x';
-    while (!stop) {
-        CHECK_EQ(write(ends[1], &byte, 1), 1);
-        CHECK_EQ(read(ends[1], &byte, 1), 1);
-    }
-    shutdown(ends[1], SHUT_RDWR);
-    return NULL;
-}
-
-static void round_of(void *(*caller)(void *))
-{
-    pthread_t threads[COMPUTE + 2 * PAIRS];
-    int ends[PAIRS][2], n = 0;
-    stop = 0;
-    for (int i = 0; i < COMPUTE; i++)
-        threads[n++] = t_go(i == 0 && caller ? caller : computes, NULL);
-    for (int i = 0; i < PAIRS; i++) {
-        t_pair(ends[i]);
-        threads[n++] = t_go(bounces, ends[i]);
-        threads[n++] = t_go(serves, ends[i]);
-    }
-    struct timespec t = {0, 250 * MSEC};
-    nanosleep(&t, NULL);
-    stop = 1;
-    for (int i = 0; i < n; i++)
-        t_join(threads[i]);
-}
-
 int main(void)
 {
     /* mov %rdi,%rax; mov %rsi,%rdi; mov %rdx,%rsi; syscall; ret */
     static const unsigned char code[] = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6, 0x0f, 0x05, 0xc3};
-    round_of(NULL);
+    crowd(computes, computes, NULL);
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(page != MAP_FAILED);
     memcpy(page, code, sizeof code);
     CHECK_OK(mprotect(page, 4096, PROT_READ | PROT_EXEC));
     raw_nanosleep = (long (*)(long, const struct timespec *, struct timespec *))page;
-    round_of(computes_and_calls);
+    crowd(computes_and_calls, computes, NULL);
     return 0;
 }

@@ -2,10 +2,8 @@
  * process, and a child forked then does without. */
 #include "../t.h"
 #include "../credentials.h"
+#include "../crowd.h"
 #include <sys/wait.h>
-
-enum { COMPUTE = 4, PAIRS = 8 };
-static volatile int stop;
 
 static void *computes(void *arg)
 {
@@ -13,53 +11,6 @@ static void *computes(void *arg)
     while (!stop)
         x = x * 6364136223846793005u + 1;
     return arg;
-}
-
-static void *bounces(void *arg)
-{
-    int *ends = arg;
-    char byte;
-    while (read(ends[0], &byte, 1) == 1)
-        CHECK_EQ(write(ends[0], &byte, 1), 1);
-    return NULL;
-}
-
-static void *serves(void *arg)
-{
-    int *ends = arg;
-    char byte = 'x';
-    while (!stop) {
-        CHECK_EQ(write(ends[1], &byte, 1), 1);
-        CHECK_EQ(read(ends[1], &byte, 1), 1);
-    }
-    shutdown(ends[1], SHUT_RDWR);
-    return NULL;
-}
-
-static void crowd(void (*meanwhile)(void))
-{
-    pthread_t threads[COMPUTE + 2 * PAIRS];
-    int ends[PAIRS][2], n = 0;
-    struct timespec t = {0, 200 * MSEC};
-    stop = 0;
-    for (int i = 0; i < COMPUTE; i++)
-        threads[n++] = t_go(computes, NULL);
-    for (int i = 0; i < PAIRS; i++) {
-        t_pair(ends[i]);
-        threads[n++] = t_go(bounces, ends[i]);
-        threads[n++] = t_go(serves, ends[i]);
-    }
-    nanosleep(&t, NULL);
-    if (meanwhile)
-        meanwhile();
-    nanosleep(&t, NULL);
-    stop = 1;
-    for (int i = 0; i < n; i++)
-        t_join(threads[i]);
-    for (int i = 0; i < PAIRS; i++) {
-        close(ends[i][0]);
-        close(ends[i][1]);
-    }
 }
 
 static void changes(void)
@@ -74,7 +25,7 @@ static void forks(void)
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        crowd(geteuid() == 0 ? changes : NULL);
+        crowd(computes, computes, geteuid() == 0 ? changes : NULL);
         _exit(0);
     }
     int status;
@@ -84,8 +35,8 @@ static void forks(void)
 
 int main(void)
 {
-    crowd(forks);
+    crowd(computes, computes, forks);
     if (geteuid() == 0)
-        crowd(changes);
+        crowd(computes, computes, changes);
     return 0;
 }
