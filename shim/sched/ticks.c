@@ -16,7 +16,7 @@ enum {
     LOOK_NS = 5000000,
     RAN_NS = 500000,        /* from look to look, at least */
     OWN_SLICE_NS = 100000,
-    CPUS = 64
+    CPUS = 64               /* those beyond do without */
 };
 
 static struct tick {
@@ -25,6 +25,7 @@ static struct tick {
     uint32_t asleep;  /* atomic, futex word */
     enum { TICK_NONE, TICK_THERE, TICK_REFUSED } state; /* sysmon's own */
 } cacheline ticks[CPUS];
+static uint64_t any_crowded; /* atomic: the latest of ticks[].crowded */
 
 static _Noreturn int ticks_main(void *arg)
 {
@@ -62,8 +63,11 @@ void ticks_crowded(uint64_t tsc)
     uint32_t node_cpu = ~0u;
     __asm__ volatile("lsl %1, %0" : "+r"(node_cpu) : "r"(CPU_NODE_SEGMENT) : "cc");
     uint32_t cpu = node_cpu & ((1u << CPU_BITS) - 1);
-    if (cpu < CPUS)
-        store_relaxed(&ticks[cpu].crowded, tsc + (uint64_t)ns_to_tsc(CROWDED_NS));
+    uint64_t until = tsc + (uint64_t)ns_to_tsc(CROWDED_NS);
+    if (cpu < CPUS) {
+        store_relaxed(&ticks[cpu].crowded, until);
+        store_relaxed(&any_crowded, until);
+    }
 }
 
 /* Without a proc, and since the last look it made no call (an event loop without one makes calls all the time) but ran (it does not only wait
@@ -88,7 +92,7 @@ static bool some_computes(void)
 void ticks_look(int64_t tsc)
 {
     static int64_t last;
-    if (!load_relaxed(&sched.nstuck) || tsc - last < ns_to_tsc(LOOK_NS))
+    if (!load_relaxed(&sched.nstuck) || (int64_t)load_relaxed(&any_crowded) - tsc <= 0 || tsc - last < ns_to_tsc(LOOK_NS))
         return;
     last = tsc;
     if (!some_computes())
@@ -109,4 +113,5 @@ void ticks_look(int64_t tsc)
 void ticks_reset(void)
 {
     memset(ticks, 0, sizeof ticks);
+    any_crowded = 0;
 }

@@ -119,14 +119,12 @@ void timer_disarm(struct timer *t)
     lock_drop(&p->timer_lock);
 }
 
-uint32_t timers_run(struct proc *p, int64_t now)
+/* Up to BATCH of those that are due, claimed, appended to *tail; under p's timer lock. */
+static uint32_t claim_due(struct proc *p, int64_t now, struct uthread **tail)
 {
-    struct uthread *list = NULL, **tail = &list;
-    uint32_t fired = 0;
-    if (load_relaxed(&p->timer_min) > now)
-        return 0;
-    lock_take(&p->timer_lock);
-    while (p->ntimers && p->timers[0].timer->when <= now) {
+    enum { BATCH = 64 }; /* others may wait for the lock */
+    uint32_t n = 0;
+    for (uint32_t looked = 0; looked < BATCH && p->ntimers && p->timers[0].timer->when <= now; looked++) {
         struct timer *t = p->timers[0].timer;
         struct uthread *u = t->u;
         uint64_t seq = t->seq;
@@ -140,12 +138,26 @@ uint32_t timers_run(struct proc *p, int64_t now)
             u->next = NULL;
             *tail = u;
             tail = &u->next;
-            fired++;
+            n++;
         }
     }
-    publish_min(p);
-    lock_drop(&p->timer_lock);
-    sched_ready_all(list, fired);
+    return n;
+}
+
+uint32_t timers_run(struct proc *p, int64_t now)
+{
+    uint32_t fired = 0;
+    bool more = load_relaxed(&p->timer_min) <= now;
+    while (more) {
+        struct uthread *list = NULL;
+        lock_take(&p->timer_lock);
+        uint32_t n = claim_due(p, now, &list);
+        more = p->ntimers && p->timers[0].timer->when <= now;
+        publish_min(p);
+        lock_drop(&p->timer_lock);
+        sched_ready_all(list, n);
+        fired += n;
+    }
     return fired;
 }
 
