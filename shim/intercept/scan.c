@@ -240,8 +240,8 @@ static bool mark_branches(struct scan *scan)
     return switches;
 }
 
-/* False if it does not decode, or its landing pads cannot be read. */
-static bool decode_function(struct scan *scan, uintptr_t last_site)
+/* Decodes the function at hand as far as last_site needs it. False if it does not decode. */
+static bool decode_text(struct scan *scan, uintptr_t last_site)
 {
     const struct function *function = &scan->function;
     const uintptr_t end = decode_end(function, last_site);
@@ -258,12 +258,18 @@ static bool decode_function(struct scan *scan, uintptr_t last_site)
     const uintptr_t stopped = start_of(scan, scan->starts.count);
     /* The end is only known to be before the next function: what is undecodable
      * out there may be padding or data, but it must be out of a short branch's reach. */
-    if (stopped < end &&
-        (stopped < function->fde_end || stopped < last_site + 2 + NEAR_AFTER + 128))
+    return stopped >= end ||
+           (stopped >= function->fde_end && stopped >= last_site + 2 + NEAR_AFTER + 128);
+}
+
+/* And marks where branches lead. False too if its landing pads cannot be read. */
+static bool decode_function(struct scan *scan, uintptr_t last_site)
+{
+    if (!decode_text(scan, last_site))
         return false;
     if (mark_branches(scan))
         mark_switches(scan);
-    return object_mark_landing_pads(&scan->object, function);
+    return object_mark_landing_pads(&scan->object, &scan->function);
 }
 
 /* --- the number --------------------------------------------------------------------------- */
@@ -564,6 +570,30 @@ static int plan_range(struct scan *scan, size_t first)
     return 0;
 }
 
+/* Is one of the candidates a system call, or can it not be told? Large objects have some `0f 05` that are none, and all that follows
+ * looks at the whole text. */
+static bool any_syscall(struct scan *scan)
+{
+    const uintptr_t *candidates = scratch.candidates.data;
+    const size_t count = scratch.candidates.count;
+
+    for (size_t i = 0; i < count;) {
+        if (!object_find_function(&scan->object, candidates[i], &scan->function))
+            return true;
+        size_t last = i + 1;
+        while (last < count && candidates[last] < scan->function.end)
+            last++;
+        if (!decode_text(scan, candidates[last - 1]))
+            return true;
+        const struct starts *starts = &scan->starts;
+        for (size_t k = 0; k < starts->look_count; k++)
+            if ((starts->look[k] & LOOK_KIND) == LOOK_OTHER && (insn_at(scan, starts->look[k] & LOOK_INDEX)->flags & INSN_SYSCALL))
+                return true;
+        i = last;
+    }
+    return false;
+}
+
 static void plan_object(struct scan *scan)
 {
     struct object *object = &scan->object;
@@ -578,7 +608,7 @@ static void plan_object(struct scan *scan)
         return;
     }
     scan->rc = find_candidates(scan);
-    if (scan->rc || !scratch.candidates.count)
+    if (scan->rc || !scratch.candidates.count || (!scan->critical && !any_syscall(scan)))
         return;
     scan->rc = object_clear_near(object, &scratch.near);
     if (scan->rc)
