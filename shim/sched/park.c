@@ -119,11 +119,10 @@ static void ready_local(struct worker *w, struct proc *p, struct uthread *u)
         runq_put_tail(p, old);
         fence_full(); /* its tail, before the looks below */
     }
-    (void)w;
     /* A user thread alone in the next slot most likely runs here in a moment, when the waker
      * parks; waking another worker for it would cost both more than it gains. Where that proved
-     * wrong (it was stolen), wake at once. sysmon looks after the rest. */
-    if ((old || u->wake_soon) && load_relaxed(&sched.nidle_procs))
+     * wrong (it was stolen), or the waker computes, wake at once. sysmon looks after the rest. */
+    if (load_relaxed(&sched.nidle_procs) && (old || u->wake_soon || (w->cur && (int64_t)(tsc_now() - w->now_tsc) > sched.long_turn_tsc)))
         sched_wake_one();
 }
 

@@ -51,6 +51,7 @@ enum {
     VAIN_POLLS = 8,       /* after so many there is no look before sleep, */
     VAIN_POLLS_OVER_NS = 3000, /* until one finds something in less: without having slept */
     TIMER_NEAR_NS = 4000, /* about what it takes to go to sleep and come back */
+    LONG_TURN_NS = 200000, /* who runs so long computes */
     POLL_NS = 100000,     /* how long a busy proc goes without a look at descriptors */
     POLL_OVER = 32,       /* user threads */
     GQ_BATCH = 8,         /* taken from the global queue at once, unless it is long */
@@ -1075,6 +1076,7 @@ int sched_init(uint32_t most)
     poll_every = ns_to_tsc(POLL_NS);
     sched.retake_tsc = ns_to_tsc(options.retake);
     sched.preempt_tsc = ns_to_tsc(options.preempt);
+    sched.long_turn_tsc = ns_to_tsc(LONG_TURN_NS);
     sched.procs = sys_map(NULL, sizeof(struct proc) * most, 3, 0x4000);
     sched.workers = sys_map(NULL, sizeof(struct worker) * (sched.max_workers + WORKERS_BEYOND), 3, 0x4000);
     if (!sched.procs || !sched.workers)

@@ -277,6 +277,7 @@ struct sched {
     uint32_t block_budget;        /* of these, how many may stand in the kernel: block_admit */
     uint32_t sysmon_asleep;       /* atomic futex word */
     int64_t retake_tsc, preempt_tsc;
+    int64_t long_turn_tsc;        /* who runs so long computes */
     struct proc *procs;           /* [nprocs_most] */
     struct worker *workers;       /* [max_workers as it was + WORKERS_BEYOND], the slots */
     struct uthread *uthreads;     /* [UTHREADS_MAX] */

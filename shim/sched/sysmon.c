@@ -13,7 +13,8 @@ enum {
     HELP_DELAY_NS = 200000, /* after other help */
     MID_DELAY_NS = 1000000,
     MAX_DELAY_NS = 10000000,
-    STALL_NS = 100000
+    STALL_NS = 100000,
+    STILL_LOOKS = 16 /* without a dispatch: those that run compute */
 };
 
 int64_t thread_cpu_ns(int32_t ktid)
@@ -242,7 +243,8 @@ int sysmon_main(void *arg)
 {
     (void)arg;
     int64_t delay = MIN_DELAY_NS, trace_next = 0, second_next = 0;
-    uint32_t idle = 0;
+    uint64_t ticks_seen = 0;
+    uint32_t idle = 0, still = 0;
     int64_t idle_since = 0;
     sys2(__NR_prctl, 29 /* PR_SET_TIMERSLACK */, 1);
     for (;;) {
@@ -250,6 +252,7 @@ int sysmon_main(void *arg)
         futex_wait_kernel(&sched.sysmon_asleep, load_relaxed(&sched.sysmon_asleep), ts);
         int64_t now = now_ns(), tsc = (int64_t)tsc_now();
         bool did = false, helped = false, watch = false;
+        uint64_t ticks = 0;
 
         if (options.debug.schedtrace > 0 && now >= trace_next) {
             schedtrace(now);
@@ -279,8 +282,12 @@ int sysmon_main(void *arg)
         relieve(now);
         if (chaos(16))
             procs_resize(1 + (uint32_t)(tsc >> 4) % sched.nprocs_most);
-        for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++)
+        for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++) {
             did |= look_at(&sched.procs[i], tsc, work, &watch);
+            ticks += load_relaxed(&sched.procs[i].tick);
+        }
+        still = ticks == ticks_seen ? still + 1 : 0;
+        ticks_seen = ticks;
         ticks_look(tsc);
 
         if (quiet && !work) {
@@ -311,7 +318,8 @@ int sysmon_main(void *arg)
             delay = HELP_DELAY_NS;
         } else if (++idle > MIN_LOOKS) {
             delay *= 2;
-            int64_t max = load_relaxed(&sched.nidle_procs) && !quiet ? MID_DELAY_NS : MAX_DELAY_NS;
+            /* Beside idle procs what was just put in a next slot may need us; not of those who compute for long (ready_local). */
+            int64_t max = load_relaxed(&sched.nidle_procs) && !quiet && still < STILL_LOOKS ? MID_DELAY_NS : MAX_DELAY_NS;
             if (delay > max)
                 delay = max;
         }
