@@ -85,7 +85,7 @@ static inline void show_syscall(struct uthread *u, long nr)
  * cost than natively, until it needs the scheduler (hook_enter) or stops to block. So a thread that does nothing but read
  * files disturbs the procs no more than another process would.
  */
-enum { BLOCKS_LIKELY = 4, BLOCKS_MOST = 12 };
+enum { BLOCKS_LIKELY = 4, BLOCKS_MOST = 12, FORGET_CALLS = 256 };
 
 static inline uint8_t *blocks_of(struct uthread *u, uint64_t nr)
 {
@@ -99,15 +99,30 @@ static cold void note_blocked(struct uthread *u, uint64_t nr)
     fetch_or(&u->attn, (uint32_t)ATTN_BLOCKS);
 }
 
+static void none_likely(struct uthread *u)
+{
+    for (size_t i = 0; i < sizeof u->blocks; i++)
+        if (u->blocks[i] >= BLOCKS_LIKELY)
+            return;
+    fetch_and(&u->attn, ~(uint32_t)ATTN_BLOCKS);
+}
+
 static cold void note_short(struct uthread *u, uint64_t nr)
 {
-    uint8_t *b = blocks_of(u, nr), any = 0;
+    uint8_t *b = blocks_of(u, nr);
     if (*b)
         --*b;
+    none_likely(u);
+}
+
+/* Many calls since that are not likely to block: what did may never be called again, and until that is forgotten every call goes the
+ * long way (entry.S). */
+static cold void note_others(struct uthread *u)
+{
     for (size_t i = 0; i < sizeof u->blocks; i++)
-        any |= u->blocks[i] >= BLOCKS_LIKELY;
-    if (!any)
-        fetch_and(&u->attn, ~(uint32_t)ATTN_BLOCKS);
+        if (u->blocks[i])
+            u->blocks[i]--;
+    none_likely(u);
 }
 
 static void want_proc(void)
@@ -132,9 +147,12 @@ static cold long native_likely(struct frame *f);
 long native_sys(struct frame *f)
 {
     struct worker *w = worker_self();
-    if (unlikely(load_relaxed(&w->cur->attn) & ATTN_BLOCKS) &&
-        (load_relaxed(&w->claim) == CLAIM_LOST || *blocks_of(w->cur, f->nr) >= BLOCKS_LIKELY))
-        return native_likely(f);
+    if (unlikely(load_relaxed(&w->cur->attn) & ATTN_BLOCKS)) {
+        if (load_relaxed(&w->claim) == CLAIM_LOST || *blocks_of(w->cur, f->nr) >= BLOCKS_LIKELY)
+            return native_likely(f);
+        if (w->systick % FORGET_CALLS == 0)
+            note_others(w->cur);
+    }
     store_relaxed(&w->systick, w->systick + 1);
     store_relaxed(&w->sysno1, (uint32_t)f->nr + 1);
     long r = sys_intr(f);

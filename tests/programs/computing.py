@@ -13,8 +13,11 @@ def wakes(pid):
     """Voluntary switches of all kernel threads so far."""
     total = 0
     for task in os.listdir("/proc/%d/task" % pid):
-        with open("/proc/%d/task/%s/status" % (pid, task)) as f:
-            total += next(int(line.split()[1]) for line in f if line.startswith("voluntary_ctxt_switches"))
+        try:
+            with open("/proc/%d/task/%s/status" % (pid, task)) as f:
+                total += next(int(line.split()[1]) for line in f if line.startswith("voluntary_ctxt_switches"))
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            pass
     return total
 
 
