@@ -953,10 +953,8 @@ void sigreturn_prepare(struct ucontext *uc)
     if (uc->mc.reserved[RESERVED_SHOWN] && uc->mc.rip == uc->mc.reserved[RESERVED_SHOWN])
         uc->mc.rip = uc->mc.reserved[RESERVED_TARGET]; /* unless the handler sent it elsewhere */
     altstack_set(u, uc->mc.rsp, uc->stack.sp, uc->stack.flags, uc->stack.size);
-    struct worker *w = worker_self();
     uc->sigmask = worker_mask;
-    uc->stack.sp = (uint64_t)w->sigstack;
-    uc->stack.size = w->sigstack_size;
+    uc->stack.size = emul_sigstack_size(); /* and sp, the worker's, at restorer_check */
     uc->stack.flags = 0;
     recheck(u);
 }
@@ -1033,8 +1031,10 @@ static bool settle_stub(struct mcontext *m)
 static bool settle_pc(struct mcontext *m)
 {
     char *pc = (char *)m->rip;
-    if (pc >= restorer_check && pc < restorer_end)
+    if (pc >= restorer_check && pc < restorer_end) {
+        m->rip = (uint64_t)restorer_check;
         return true;
+    }
     if (pc >= sys_intr_look && pc <= sys_intr_syscall) {
         m->rip = (uint64_t)sys_intr_abort;
         return false;

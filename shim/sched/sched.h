@@ -235,6 +235,7 @@ _Static_assert(offsetof(struct worker, sysno1) == WORKER_SYSNO1, "entry.S");
 _Static_assert(offsetof(struct worker, systick) == WORKER_SYSTICK, "entry.S");
 _Static_assert(offsetof(struct worker, claim) == WORKER_CLAIM, "entry.S");
 _Static_assert(offsetof(struct worker, emuls) == WORKER_EMULS, "entry.S");
+_Static_assert(offsetof(struct worker, sigstack) == WORKER_SIGSTACK, "entry.S");
 _Static_assert(offsetof(struct worker, in_clock) == WORKER_IN_CLOCK, "entry.S");
 _Static_assert(offsetof(struct uthread, rsp) == UTHREAD_RSP, "switch.S");
 _Static_assert(offsetof(struct uthread, fsbase) == UTHREAD_FSBASE, "switch.S");

@@ -404,7 +404,8 @@ sys_intr_abort:
  * The emulated mask and stack are put back (sigreturn_prepare), pending signals delivered, then the
  * kernel restores the registers from the frame. An unwinder knows a signal frame by the 'S'
  * augmentation and finds the registers in uc_mcontext (DWARF expressions over rsp). A poke in
- * [restorer_check, restorer_end) is delivered as in program code: all state lies in the frame. */
+ * [restorer_check, restorer_end) is delivered as in program code at restorer_check: all state lies in the frame, but for the
+ * worker's alternate stack, and its handler may return on another worker. */
         .globl  handler_restorer
         .hidden handler_restorer
         .type   handler_restorer, @function
@@ -441,6 +442,8 @@ restorer_check:                             /* rbp -> ucontext */
         movq    %gs:WORKER_CUR, %rcx
         testl   $1, UTHREAD_ATTN(%rcx)
         jne     1f
+        movq    %gs:WORKER_SIGSTACK, %rcx   /* this worker's: the handlers before may have come to another */
+        movq    %rcx, UCONTEXT_STACK_SP(%rbp)
         movl    $15, %eax
         syscall
         ud2

@@ -43,7 +43,9 @@
 #define WORKER_SYSTICK 36
 #define WORKER_CLAIM  40
 #define WORKER_EMULS  44
+#define WORKER_SIGSTACK 112
 #define WORKER_IN_CLOCK 164
+#define UCONTEXT_STACK_SP 16 /* of the kernel's struct ucontext */
 /* clock_gettime(2) */
 #define CLOCK_THREAD_CPUTIME 3
 #define CLOCKS_MAX           16
