@@ -112,7 +112,8 @@ static void *(*real_dlopen)(const char *, int);
 
 static struct intercept_config intercept_config(bool others)
 {
-    struct intercept_config c = {.entry = (uintptr_t)handoff_entry, .want = want_site, .others = others, .dlopen = real_dlopen};
+    struct intercept_config c = {.entry = (uintptr_t)handoff_entry, .want = want_site, .known = known_objects, .others = others,
+                                 .dlopen = real_dlopen};
     return c;
 }
 

@@ -65,8 +65,26 @@ struct intercept_site {
     uint8_t original[INTERCEPT_WINDOW_MAX];
 };
 
+/* What a scan found in an object when handoff was built (make_known.c), so that it need not be found again in the first
+ * pthread_create of every process. Offsets from the load bias. The list ends with an entry whose `sites` is NULL. */
+struct intercept_known_site {
+    uint32_t addr;
+    int16_t nr; /* or -1 */
+    uint8_t window_len, before_len, after_len, keeps_syscall;
+    uint8_t original[INTERCEPT_WINDOW_MAX];
+};
+struct intercept_known {
+    uint8_t build_id[20];
+    uint8_t flags; /* of its stubs */
+    uint32_t text_start, text_end, count;
+    const struct intercept_known_site *sites; /* all of its; those of rt_sigreturn last, the others by address */
+};
+extern const struct intercept_known known_objects[]; /* of the machine on which handoff was built */
+
 struct intercept_config {
     uintptr_t entry;
+    /* Objects that need no search if they are these, by build id, and the bytes of every site too. NULL: none. */
+    const struct intercept_known *known;
     /* Asked for each site whose number is known: intercept_decision. Sites whose
      * number is not known are always patched, rt_sigreturn never. NULL: patch all. */
     int (*want)(int nr, const char *object, void *context);

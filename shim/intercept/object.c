@@ -280,6 +280,28 @@ static void find_index(struct object *object, const ElfW(Phdr) * phdr)
     object->index_base = (uintptr_t)hdr;
 }
 
+/* A note segment that may hold the build id (elf(5), NT_GNU_BUILD_ID). */
+static void find_build_id(struct object *object, const ElfW(Phdr) *phdr)
+{
+    static const char gnu[4] = "GNU";
+    const uintptr_t end = object->base + phdr->p_vaddr + phdr->p_filesz;
+    ElfW(Nhdr) note;
+
+    if (phdr->p_align > 4 || !object_readable(object, end - phdr->p_filesz, phdr->p_filesz))
+        return;
+    for (uintptr_t at = end - phdr->p_filesz; end - at > sizeof(note);) {
+        memcpy(&note, (const void *)at, sizeof(note));
+        const uintptr_t name = at + sizeof(note);
+        const uint64_t name_size = ALIGN_UP((uint64_t)note.n_namesz, 4), size = ALIGN_UP((uint64_t)note.n_descsz, 4);
+        if (name_size + size > end - name)
+            return;
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof(gnu) && note.n_descsz == BUILD_ID_BYTES &&
+            !memcmp((const void *)name, gnu, sizeof(gnu)))
+            object->build_id = (const uint8_t *)(name + name_size);
+        at = name + name_size + size;
+    }
+}
+
 bool object_init(struct object *object, const struct dl_phdr_info *info)
 {
     *object = (struct object){.base = info->dlpi_addr,
@@ -314,6 +336,9 @@ bool object_init(struct object *object, const struct dl_phdr_info *info)
         if (start + phdr->p_filesz > object->text_end)
             object->text_end = start + phdr->p_filesz;
     }
+    for (unsigned i = 0; i < info->dlpi_phnum && !object->build_id; i++)
+        if (info->dlpi_phdr[i].p_type == PT_NOTE)
+            find_build_id(object, &info->dlpi_phdr[i]);
     return object->text_count != 0;
 }
 

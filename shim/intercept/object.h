@@ -11,6 +11,7 @@
 
 #define TEXT_SEGMENTS_MAX 8
 #define LOADS_MAX         16
+#define BUILD_ID_BYTES    20
 
 struct span {
     uintptr_t start, end;
@@ -30,6 +31,7 @@ struct object {
     uintptr_t start, end;           /* span of all that is loaded */
     struct span loads[LOADS_MAX];   /* readable, file-backed */
     unsigned load_count;
+    const uint8_t *build_id; /* BUILD_ID_BYTES of it (SHA-1, what linkers make by default), or NULL */
 
     /* .eh_frame_hdr: functions by start address */
     const struct {

@@ -430,12 +430,77 @@ static bool choose_window(const struct scan *scan, size_t index, struct window *
     return false;
 }
 
+/* --- what was found when we were built ---------------------------------------------------- */
+
+static bool is_wanted(const struct scan *scan, int32_t nr)
+{
+    const struct intercept_config *config = scan->config;
+
+    return nr != __NR_rt_sigreturn &&
+           (nr < 0 || !config->want || config->want(nr, scan->name, config->want_context) != INTERCEPT_NATIVE);
+}
+
+/* The object at hand, if all of it is there that was there then. Where other threads run the choice is another. */
+static const struct intercept_known *find_known(const struct scan *scan)
+{
+    static const uint8_t syscall[] = {0x0f, 0x05};
+    const struct object *object = &scan->object;
+    const struct intercept_known *known = scan->config->known;
+
+    if (!known || !object->build_id || scan->config->others)
+        return NULL;
+    while (known->sites && memcmp(known->build_id, object->build_id, BUILD_ID_BYTES) != 0)
+        known++;
+    if (!known->sites || object->text_start - object->base != known->text_start || object->text_end - object->base != known->text_end)
+        return NULL;
+    for (uint32_t i = 0; i < known->count; i++) {
+        const struct intercept_known_site *site = &known->sites[i];
+        const uint8_t *addr = (const uint8_t *)object->base + site->addr;
+        if (memcmp(addr, syscall, sizeof(syscall)) != 0 || memcmp(addr - site->before_len, site->original, site->window_len) != 0)
+            return NULL;
+    }
+    return known;
+}
+
+static int plan_known(struct scan *scan, const struct intercept_known *known)
+{
+    struct intercept_report *report = scan->report;
+
+    for (uint32_t i = 0; i < known->count; i++) {
+        const struct intercept_known_site *from = &known->sites[i];
+        report->sites++;
+        report->unknown += from->nr < 0;
+        if (!is_wanted(scan, from->nr)) {
+            report->native++;
+            continue;
+        }
+        struct intercept_site *site = vec_add(&scan->plan->sites, sizeof(*site));
+        if (!site)
+            return -ENOMEM;
+        const uintptr_t addr = scan->object.base + from->addr;
+        *site = (struct intercept_site){
+            .addr = addr,
+            .window = addr - from->before_len,
+            .window_len = from->window_len,
+            .before_len = from->before_len,
+            .after_len = from->after_len,
+            .nr = from->nr,
+            .keeps_syscall = from->keeps_syscall,
+            .flags = known->flags,
+            .object = (const struct intercept_object *)scan->object_index,
+        };
+        memcpy(site->original, from->original, from->window_len);
+        report->patched++;
+        report->kept += from->keeps_syscall;
+    }
+    return 0;
+}
+
 /* --- sites, functions, objects ------------------------------------------------------------ */
 
 static void plan_site(struct scan *scan, size_t index)
 {
     struct intercept_report *report = scan->report;
-    const struct intercept_config *config = scan->config;
     const uintptr_t syscall = start_of(scan, index);
     const int32_t nr = find_nr(scan, index);
     struct window window;
@@ -443,9 +508,7 @@ static void plan_site(struct scan *scan, size_t index)
 
     report->sites++;
     report->unknown += nr < 0;
-    if (nr == __NR_rt_sigreturn ||
-        (nr >= 0 && config->want &&
-         config->want(nr, scan->name, config->want_context) == INTERCEPT_NATIVE)) {
+    if (!is_wanted(scan, nr)) {
         report->native++;
         return;
     }
@@ -605,6 +668,13 @@ static void plan_object(struct scan *scan)
     if (object->text_end - object->text_start > TEXT_MAX ||
         object->end - object->start > OBJECT_MAX) {
         scan->report->skipped++;
+        return;
+    }
+    const struct intercept_known *known = find_known(scan);
+    if (known) {
+        scan->rc = plan_known(scan, known);
+        if (!scan->rc)
+            scan->rc = plan_range(scan, first_site);
         return;
     }
     scan->rc = find_candidates(scan);

@@ -505,6 +505,89 @@ Test(intercept, without_zydis_the_scan_says_so)
     cr_expect(strstr(report.reason, "libZydis"), "%s", report.reason);
 }
 
+/* What was found when handoff was built is what a scan finds now. */
+static int want_some(int nr, const char *object, void *context)
+{
+    (void)object;
+    (void)context;
+    return nr % 2 ? INTERCEPT_PATCH : INTERCEPT_NATIVE;
+}
+
+static void expect_same(const struct intercept_config *a, const struct intercept_config *b)
+{
+    struct intercept_report reports[2];
+    struct intercept_plan *plans[2];
+    const struct intercept_site *sites[2];
+
+    cr_assert_eq(intercept_scan(a, &plans[0], &reports[0]), 0, "%s", reports[0].reason);
+    cr_assert_eq(intercept_scan(b, &plans[1], &reports[1]), 0, "%s", reports[1].reason);
+    cr_expect_eq(reports[0].sites, reports[1].sites);
+    cr_expect_eq(reports[0].native, reports[1].native);
+    cr_expect_eq(reports[0].patched, reports[1].patched);
+    cr_expect_eq(reports[0].unknown, reports[1].unknown);
+    cr_expect_eq(reports[0].kept, reports[1].kept);
+    const size_t count = intercept_plan_sites(plans[0], &sites[0]);
+    cr_assert_eq(intercept_plan_sites(plans[1], &sites[1]), count);
+    for (size_t i = 0; i < count; i++) {
+        const struct intercept_site *x = &sites[0][i], *y = &sites[1][i];
+        cr_assert_eq(x->addr, y->addr);
+        cr_expect_eq(x->nr, y->nr);
+        cr_expect_eq(x->flags, y->flags);
+        cr_expect_eq(x->window, y->window);
+        cr_expect_eq(x->window_len, y->window_len);
+        cr_expect_eq(x->before_len, y->before_len);
+        cr_expect_eq(x->after_len, y->after_len);
+        cr_expect_eq(x->keeps_syscall, y->keeps_syscall);
+        cr_expect_eq(memcmp(x->original, y->original, x->window_len), 0);
+        cr_expect_eq(strcmp(x->object->name, y->object->name), 0);
+    }
+    intercept_undo_plan(plans[0]);
+    intercept_undo_plan(plans[1]);
+}
+
+Test(intercept, known_objects_are_what_a_scan_finds)
+{
+    cr_assert_not_null(known_objects[0].sites, "libc has a build id");
+    cr_assert_not_null(known_objects[1].sites, "ld.so too");
+    struct intercept_config scans = config_all, knows = config_all;
+    knows.known = known_objects;
+    expect_same(&scans, &knows);
+    scans.want = knows.want = want_some;
+    expect_same(&scans, &knows);
+}
+
+/* Known wrongly on purpose: what is told of it must show whether it was used. */
+Test(intercept, what_is_not_the_known_object_is_scanned)
+{
+    static struct intercept_known_site sites[4096];
+    struct intercept_known wrong[2] = {known_objects[0], {.sites = NULL}};
+    struct intercept_config scans = config_all, knows = config_all;
+    struct intercept_report report;
+    struct intercept_plan *plan;
+
+    cr_assert_leq(wrong[0].count, 4096);
+    memcpy(sites, wrong[0].sites, wrong[0].count * sizeof(sites[0]));
+    sites[1].nr = 4711;
+    wrong[0].sites = sites;
+    knows.known = wrong;
+    cr_assert_eq(intercept_scan(&knows, &plan, &report), 0);
+    const struct intercept_site *planned;
+    size_t count = intercept_plan_sites(plan, &planned), seen = 0;
+    for (size_t i = 0; i < count; i++)
+        seen += planned[i].nr == 4711;
+    cr_assert_eq(seen, 1, "it is used");
+    intercept_undo_plan(plan);
+
+    sites[7].original[0] ^= 1; /* its text is not as it was */
+    expect_same(&scans, &knows);
+    sites[7].original[0] ^= 1;
+    wrong[0].build_id[3] ^= 1;
+    expect_same(&scans, &knows);
+    wrong[0].build_id[3] ^= 1;
+    wrong[0].text_end += 4096;
+    expect_same(&scans, &knows);
+}
+
 static int want_nothing(int nr, const char *object, void *context)
 {
     (void)nr;
