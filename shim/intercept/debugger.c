@@ -44,7 +44,7 @@ __attribute__((visibility("hidden"))) struct jit_descriptor __jit_debug_descript
 
 void __jit_debug_register_code(void);
 
-__attribute__((visibility("hidden"), noinline, noclone)) void __jit_debug_register_code(void)
+__attribute__((visibility("hidden"), noinline)) void __jit_debug_register_code(void)
 {
     __asm__ volatile("" ::: "memory"); /* a debugger's breakpoint is here */
 }
