@@ -47,6 +47,11 @@ static bool has_timeo(int fd, int opt)
     return sys5(__NR_getsockopt, fd, 1, opt, P(tv), P(&len)) == 0 && (tv[0] || tv[1]);
 }
 
+uint16_t fd_timeos(int fd)
+{
+    return (uint16_t)((has_timeo(fd, 20 /* SO_RCVTIMEO */) ? FDF_RCVTIMEO : 0) | (has_timeo(fd, 21 /* SO_SNDTIMEO */) ? FDF_SNDTIMEO : 0));
+}
+
 static int sockopt(int fd, int opt)
 {
     int v = -1;
@@ -57,11 +62,7 @@ static int sockopt(int fd, int opt)
 static enum fd_type classify_socket(struct fdrec *rec, int fd)
 {
     int type = sockopt(fd, 3 /* SO_TYPE */), domain = sockopt(fd, 39 /* SO_DOMAIN */);
-    uint16_t flags = 0;
-    if (has_timeo(fd, 20 /* SO_RCVTIMEO */))
-        flags |= FDF_RCVTIMEO;
-    if (has_timeo(fd, 21 /* SO_SNDTIMEO */))
-        flags |= FDF_SNDTIMEO;
+    uint16_t flags = fd_timeos(fd);
     if (sockopt(fd, 18 /* SO_RCVLOWAT */) > 1)
         flags |= FDF_LOWAT;
     if (sockopt(fd, 13 /* SO_LINGER: on */) > 0)
@@ -624,7 +625,7 @@ cold void fd_mistaken(struct fdrec *rec, int fd)
 
 /* ---- the calls that change descriptors ---- */
 
-static bool is_ours(int fd)
+bool fd_is_ours(int fd)
 {
     struct fdrec *rec = fd_rec(fd);
     return netpoll_owns(fd) || (rec && (load_relaxed(&rec->flags) & FDF_GHOST));
@@ -634,7 +635,7 @@ long emul_close(struct frame *f)
 {
     int fd = (int)f->rdi;
     struct fdrec *rec = fd_rec(fd);
-    if (unlikely(is_ours(fd)))
+    if (unlikely(fd_is_ours(fd)))
         return -EBADF;
     if (!rec)
         return native_sys(f);
@@ -652,13 +653,16 @@ long emul_close(struct frame *f)
     return r;
 }
 
-/* epoll does not tell of every end that shutdown(2) brings: a writer to a full Unix stream that cannot send any more. */
+/* epoll does not tell of every end that shutdown(2) brings: a writer to a full Unix stream that cannot send any more. Nor does a
+ * datagram socket that is asked without waiting (io.c, ended). */
 long emul_shutdown(struct frame *f)
 {
     long r = sys_intr(f);
     struct fdrec *rec = fd_rec((int)f->rdi);
-    if (r == 0 && rec)
+    if (r == 0 && rec) {
+        __atomic_fetch_or(&rec->flags, FDF_URGENT, __ATOMIC_RELAXED);
         fd_stir(rec);
+    }
     return r;
 }
 
@@ -695,6 +699,8 @@ long emul_close_range(struct frame *f)
     unsigned a = (unsigned)f->rdi, b = (unsigned)f->rsi, flags = (unsigned)f->rdx;
     if (a > b || (flags & ~6u))
         return sys_intr(f);
+    if (flags & 2) /* CLOSE_RANGE_UNSHARE: a table of the worker's own, whoever runs there next; as unshare(CLONE_FILES) */
+        return -EINVAL;
     if (flags & 4) /* CLOEXEC only */
         return sys_intr(f);
     unsigned top = load_relaxed(&high);
@@ -715,6 +721,16 @@ static void mark_shared(int fd)
         share(rec);
 }
 
+/* pidfd_getfd(2): a description that somebody has; it may be one of ours. */
+long emul_pidfd_getfd(struct frame *f)
+{
+    mark_shared((int)f->rsi);
+    long r = sys_intr(f);
+    if (r >= 0)
+        fd_made((int)r, FD_UNKNOWN, FDF_SHARED);
+    return r;
+}
+
 long emul_dup(struct frame *f)
 {
     mark_shared((int)f->rdi);
@@ -726,7 +742,7 @@ static long dup_onto(struct frame *f)
     int old = (int)f->rdi, new = (int)f->rsi;
     struct fdrec *rec = fd_rec(new);
     mark_shared(old);
-    if (is_ours(old) || is_ours(new))
+    if (fd_is_ours(old) || fd_is_ours(new))
         return -EBADF;
     if (old == new || !rec)
         return native_sys(f);

@@ -87,8 +87,12 @@ static inline bool fd_is_socket(enum fd_type t)
 {
     return t == FD_TCP || t == FD_STREAM || t == FD_DGRAM;
 }
-/* fd was just made by a call of ours: nobody else knows its description. type may be FD_UNKNOWN. */
+/* One of handoff's own, which the program does not know. */
+bool fd_is_ours(int fd);
+/* fd was just made by a call of ours: nobody else knows its description (else FDF_SHARED). type may be FD_UNKNOWN. */
 void fd_made(int fd, enum fd_type type, uint16_t flags);
+/* FDF_RCVTIMEO, FDF_SNDTIMEO: the socket has such a limit. */
+uint16_t fd_timeos(int fd);
 
 /* fd is about to be closed or replaced: move the calls in progress to a ghost, forget the rest; the file stays
  * as it is. From now until fd_closed, when it is closed, calls on the number are made natively and nothing is learnt about it.
@@ -111,6 +115,7 @@ struct fdcall {
     int fd;             /* what to make the call on: the program's number, or the ghost's */
     uint32_t gen;
     struct fdrec *rec;
+    int8_t nonblock;    /* O_NONBLOCK as it was when it first mattered; -1: has not yet */
     struct fdwaiter w;
 };
 
@@ -119,8 +124,16 @@ static inline void fdcall_begin(struct fdcall *c, int fd, struct fdrec *rec)
     c->fd = fd;
     c->rec = rec;
     c->gen = load_relaxed(&rec->gen);
+    c->nonblock = -1;
     c->w.state = FDW_NONE;
     c->w.poll = false;
+}
+/* Is it not to wait? What another thread sets meanwhile is for later calls. */
+static inline bool fdcall_nonblock(struct fdcall *c)
+{
+    if (c->nonblock < 0)
+        c->nonblock = fd_nonblock(c->rec, c->fd);
+    return c->nonblock;
 }
 void fdcall_unlink(struct fdcall *c);
 /* The call will be made natively now, and may block: the kernel holds the file. */

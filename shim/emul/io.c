@@ -13,12 +13,21 @@
 
 #define MSG_OOB       0x1
 #define MSG_PEEK      0x2
+#define MSG_TRUNC     0x20
 #define MSG_DONTWAIT  0x40
 #define MSG_WAITALL   0x100
 #define MSG_ERRQUEUE  0x2000
 #define MSG_NOSIGNAL  0x4000
+#define MSG_ZEROCOPY  0x4000000
 #define MSG_FASTOPEN  0x20000000
 #define RWF_NOWAIT    0x8
+#define MAX_RW        0x7ffff000ull /* what one call moves at most (read(2)). More is the kernel's to cut, or to refuse */
+
+#define POLLIN    0x1
+#define POLLOUT   0x4
+#define POLLERR   0x8
+#define POLLHUP   0x10
+#define POLLRDHUP 0x2000
 
 struct iovec64 {
     uint64_t base, len;
@@ -58,13 +67,45 @@ static int sockopt(int fd, int opt)
 
 static int64_t socket_deadline(struct fdcall *c, uint16_t flag, int opt)
 {
-    if (likely(!(load_relaxed(&c->rec->flags) & flag)))
+    if (likely(!(load_relaxed(&c->rec->flags) & (flag | FDF_SHARED)))) /* shared: it may be set elsewhere */
         return INT64_MAX;
     int64_t tv[2] = {0, 0};
     uint32_t len = sizeof tv;
     if (sys5(__NR_getsockopt, c->fd, 1, opt, P(tv), P(&len)) < 0 || (tv[0] == 0 && tv[1] == 0))
         return INT64_MAX;
     return now_ns() + tv[0] * NSEC_PER_SEC + tv[1] * 1000;
+}
+
+static int16_t poll_now(int fd, int16_t events)
+{
+    struct {
+        int32_t fd;
+        int16_t events, revents;
+    } p = {fd, events, 0};
+    return sys3(__NR_poll, P(&p), 1, 0) > 0 ? p.revents : 0;
+}
+
+static bool ready(int fd, uint8_t dir)
+{
+    return poll_now(fd, dir == DIR_IN ? POLLIN : POLLOUT) != 0;
+}
+
+/* A call that has done a part tries again: would it only be told an error? That is the next call's. (POLLERR alone may be of the error queue.) */
+static bool broken(int fd)
+{
+    int16_t ends = POLLERR | POLLHUP;
+    return (poll_now(fd, 0) & ends) == ends;
+}
+static bool broken_and_empty(int fd)
+{
+    int left = 0;
+    return broken(fd) && (sys3(__NR_ioctl, fd, 0x541b /* FIONREAD */, P(&left)) < 0 || left == 0);
+}
+
+/* A datagram socket that is shut down for receiving says EAGAIN to who does not wait; to who does, that it is the end. */
+static bool ended(struct fdcall *c, enum fd_type t)
+{
+    return t == FD_DGRAM && (load_relaxed(&c->rec->flags) & FDF_URGENT) && (poll_now(c->fd, POLLRDHUP) & POLLRDHUP);
 }
 
 /* What a wait that ended without data means for the call. 0: try again. */
@@ -145,6 +186,8 @@ static long recv_fill(struct fdcall *c, uint64_t buf, uint64_t len, uint64_t wan
     uint64_t got = 0;
     for (;;) {
         uint32_t edges = fd_edges(c->rec, DIR_IN);
+        if (done + (long)got && broken_and_empty(c->fd))
+            return done + (long)got;
         long r = sys6(__NR_recvfrom, c->fd, (long)(buf + got), (long)(len - got), flags | MSG_DONTWAIT, 0, 0);
         if (r > 0)
             got += (uint64_t)r;
@@ -155,7 +198,7 @@ static long recv_fill(struct fdcall *c, uint64_t buf, uint64_t len, uint64_t wan
             return sofar;
         if (r > 0)
             continue;
-        if (fd_nonblock(c->rec, c->fd))
+        if (fdcall_nonblock(c))
             return sofar ? sofar : r;
         if (*deadline == -1)
             *deadline = socket_deadline(c, FDF_RCVTIMEO, 20);
@@ -189,14 +232,15 @@ static long recv_rest(struct fdcall *c, uint64_t iov, uint64_t n, uint64_t want,
     return done;
 }
 
+/* More than MAX_RW: as it is. */
 static long iov_total(uint64_t iov, uint64_t n, uint64_t *total)
 {
     struct iovec64 v;
     *total = 0;
-    for (uint64_t i = 0; i < n; i++) {
+    for (uint64_t i = 0; i < n && *total <= MAX_RW; i++) {
         if (uaccess_copy(&v, (void *)(iov + i * sizeof v), sizeof v))
             return -EFAULT;
-        *total += v.len;
+        *total += v.len <= MAX_RW ? v.len : MAX_RW + 1;
     }
     return 0;
 }
@@ -224,9 +268,42 @@ static cold long recv_more(struct frame *f, struct fdcall *c, enum op op, uint32
     uint64_t want = recv_want(f, c->rec, c->fd, op, flags, &m);
     if ((uint64_t)done >= want || at_mark(c->fd))
         return done;
+    flags &= MSG_TRUNC;
     if (op == OP_RECV)
-        return recv_fill(c, f->rsi + (uint64_t)done, f->rdx - (uint64_t)done, want - (uint64_t)done, 0, deadline, done);
-    return recv_rest(c, m.iov, m.iovlen, want, 0, deadline, done);
+        return recv_fill(c, f->rsi + (uint64_t)done, f->rdx - (uint64_t)done, want - (uint64_t)done, flags, deadline, done);
+    return recv_rest(c, m.iov, m.iovlen, want, flags, deadline, done);
+}
+
+/* MSG_WAITALL where data may come with more than itself (descriptors, credentials, times): the kernel knows where such a call ends. It is
+ * made once the first of it is there. */
+static cold long recv_whole(struct frame *f, struct fdrec *rec)
+{
+    struct fdcall c;
+    int64_t deadline = -1;
+    fdcall_begin(&c, (int)f->rdi, rec);
+    for (;;) {
+        uint32_t edges = fd_edges(c.rec, DIR_IN);
+        long r;
+        if (ready(c.fd, DIR_IN) || fdcall_nonblock(&c)) {
+            fdcall_native(&c);
+            r = native_on(f, &c);
+            fd_pass_on(c.rec, DIR_IN);
+            return end(&c, r);
+        }
+        if (deadline == -1)
+            deadline = socket_deadline(&c, FDF_RCVTIMEO, 20);
+        r = block(&c, DIR_IN, edges, deadline, WAIT_READ, 0);
+        if (r == WAIT_NATIVE)
+            return end(&c, native_on(f, &c));
+        if (r)
+            return end(&c, r);
+    }
+}
+
+static bool takes_more_than_data(const struct frame *f, enum fd_type t, enum op op)
+{
+    struct msghdr64 m;
+    return t == FD_STREAM || (t == FD_TCP && op == OP_RECVMSG && !uaccess_copy(&m, (void *)f->rsi, sizeof m) && m.controllen);
 }
 
 static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op op, uint32_t flags, uint64_t want)
@@ -234,6 +311,8 @@ static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op 
     struct fdcall c;
     int64_t deadline = -1;
     bool may_drain = t == FD_TCP && op == OP_RECV && !(flags & (MSG_PEEK | MSG_WAITALL));
+    if (unlikely(flags & MSG_WAITALL) && takes_more_than_data(f, t, op))
+        return recv_whole(f, rec);
     bool more = t != FD_DGRAM && !(flags & MSG_PEEK) && ((flags & MSG_WAITALL) || (load_relaxed(&rec->flags) & FDF_LOWAT));
     fdcall_begin(&c, (int)f->rdi, rec);
     for (;;) {
@@ -241,7 +320,7 @@ static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op 
         long r = -EAGAIN;
         /* Not for who does not block: EAGAIN must be the kernel's word. */
         bool ask = !(may_drain && load_relaxed(&c.rec->drained) == edges + 1 && !(load_relaxed(&c.rec->flags) & FDF_SHARED) &&
-                     !fd_nonblock(c.rec, c.fd));
+                     !fdcall_nonblock(&c));
         if (ask) {
             r = try_recv(f, c.fd, op, flags);
             if (r != -EAGAIN) {
@@ -250,13 +329,16 @@ static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op 
                     store_relaxed(&c.rec->drained, edges + 1);
                 if (unlikely(more) && r > 0)
                     r = recv_more(f, &c, op, flags, &deadline, r);
-                if (!(flags & MSG_PEEK))
-                    fd_pass_on(c.rec, DIR_IN);
+                fd_pass_on(c.rec, DIR_IN); /* after a look too: what it saw is there for others */
                 return end(&c, r);
             }
         }
-        if (fd_nonblock(c.rec, c.fd))
+        if (fdcall_nonblock(&c))
             return end(&c, -EAGAIN);
+        if (unlikely(ended(&c, t))) {
+            fdcall_native(&c);
+            return end(&c, native_on(f, &c));
+        }
         if (deadline == -1)
             deadline = socket_deadline(&c, FDF_RCVTIMEO, 20);
         r = block(&c, DIR_IN, edges, deadline, WAIT_READ, 0);
@@ -275,15 +357,6 @@ static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op 
  *
  * Tried with RWF_NOWAIT where the kernel knows that for such a file; else one user thread at a time looks whether
  * it is ready, then calls (FDF_LOOK_*). If another process snatches what was ready, that call blocks natively. */
-
-static bool ready(int fd, uint8_t dir)
-{
-    struct {
-        int32_t fd;
-        int16_t events, revents;
-    } p = {fd, dir == DIR_IN ? 1 : 4, 0};
-    return sys3(__NR_poll, P(&p), 1, 0) != 0;
-}
 
 static bool is_tty(int fd)
 {
@@ -361,37 +434,60 @@ static bool eventfd_write(struct frame *f, struct fdrec *rec, long *result)
     return goes;
 }
 
-static void take_sigpipe(void)
+/* After EPIPE: the kernel sent SIGPIPE to this worker, or did not (datagrams). It is for the user thread. */
+static long broken_pipe(long r)
 {
     uint64_t set = 1ull << (13 - 1);
     struct timespec64 zero = {0, 0};
     char info[128];
-    sys4(__NR_rt_sigtimedwait, P(&set), P(info), P(&zero), 8); /* the kernel's, for this worker */
+    if (r == -EPIPE && sys4(__NR_rt_sigtimedwait, P(&set), P(info), P(&zero), 8) == 13)
+        signal_raise_self(13);
+    return r;
 }
 
-/* The iov (n pieces at iov, in the program's memory) has been done up to *at; its next piece. False: none. */
-static bool next_piece(uint64_t iov, uint64_t n, uint64_t at, struct iovec64 *v)
+/* What is left of an iov of which a part is done. All in one call, since where one ends a packet ends (O_DIRECT, pipe(2)). */
+struct rest {
+    struct iovec64 one, *all; /* all: NULL, or our copy, of n */
+    uint64_t n;
+};
+
+/* The iov (n pieces at iov, in the program's memory) has been done up to `at`. False: nothing more, or no memory. */
+static bool rest_of(struct rest *rest, uint64_t *iov, uint64_t *n, uint64_t at)
 {
-    for (uint64_t i = 0; i < n; i++) {
-        if (uaccess_copy(v, (void *)(iov + i * sizeof *v), sizeof *v))
+    struct iovec64 *v = &rest->one;
+    if (*n > 1 && !rest->all) {
+        rest->n = *n;
+        rest->all = sys_map(NULL, ALIGN_UP(*n * sizeof *v, PAGE_SIZE), 3, 0);
+        if (!rest->all)
             return false;
-        if (at < v->len) {
-            v->base += at;
-            v->len -= at;
-            return true;
-        }
-        at -= v->len;
     }
-    return false;
+    uint64_t i = 0, count = rest->all ? rest->n : *n, from = rest->all ? rest->n : *n;
+    if (rest->all)
+        v = rest->all;
+    for (; i < count; i++) {
+        if (uaccess_copy(&v[i], (void *)(*iov + i * sizeof *v), sizeof *v))
+            return false;
+        if (from != count)
+            continue;
+        if (at < v[i].len) {
+            v[i].base += at;
+            v[i].len -= at;
+            from = i;
+        } else
+            at -= v[i].len;
+    }
+    *iov = (uint64_t)(v + from);
+    *n = count - from;
+    return from < count;
 }
 
 /* read, write, readv, writev on a pipe or the like; `one`: the buffer of read and write. */
-static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const struct iovec64 *one, uint64_t total)
+static long stream_tries(struct frame *f, struct fdrec *rec, uint8_t dir, const struct iovec64 *one, uint64_t total, struct rest *rest)
 {
     struct fdcall c;
-    struct iovec64 piece;
     long done = 0;
-    uint64_t iov = one ? (uint64_t)one : f->rsi, n = one ? 1 : f->rdx;
+    const uint64_t all = one ? (uint64_t)one : f->rsi, pieces = one ? 1 : f->rdx;
+    uint64_t iov = all, n = pieces;
     uint16_t look = dir == DIR_IN ? FDF_LOOK_IN : FDF_LOOK_OUT;
     if (dir == DIR_OUT && (load_relaxed(&rec->flags) & FDF_EVENTFD) && eventfd_write(f, rec, &done))
         return done;
@@ -407,17 +503,13 @@ static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const str
             __atomic_fetch_or(&c.rec->flags, (uint16_t)(dir == DIR_OUT && fd_is_called(c.fd, EVENTFD) ? look | FDF_EVENTFD : look), __ATOMIC_RELAXED);
             continue;
         }
-        if (r == -EPIPE) {
-            take_sigpipe();
-            if (!done)
-                signal_raise_self(13);
-        }
+        broken_pipe(r); /* after a part, too */
         if (r > 0 && dir == DIR_OUT && (uint64_t)(done + r) < total) {
             done += r;
-            if (!next_piece(one ? (uint64_t)one : f->rsi, one ? 1 : f->rdx, (uint64_t)done, &piece))
+            iov = all;
+            n = pieces;
+            if (!rest_of(rest, &iov, &n, (uint64_t)done))
                 return end(&c, done);
-            iov = (uint64_t)&piece;
-            n = 1;
             continue;
         }
         if (r != -EAGAIN) {
@@ -430,6 +522,17 @@ static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const str
         if (r)
             return end(&c, r);
     }
+}
+
+static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const struct iovec64 *one, uint64_t total)
+{
+    if (unlikely(total > MAX_RW))
+        return native_block(f);
+    struct rest rest = {.all = NULL};
+    long r = stream_tries(f, rec, dir, one, total, &rest);
+    if (unlikely(rest.all != NULL))
+        sys_unmap(rest.all, ALIGN_UP(rest.n * sizeof rest.one, PAGE_SIZE));
+    return r;
 }
 
 /* ---- reading ---- */
@@ -451,6 +554,8 @@ long emul_read(struct frame *f)
     struct fdrec *rec = fd_rec(fd);
     if (!rec || f->rdx == 0)
         return native_sys(f);
+    if (unlikely(f->rdx > MAX_RW))
+        return native_block(f);
     enum fd_type t = fd_type(rec, fd);
     switch (t) {
     case FD_TCP:
@@ -474,6 +579,8 @@ static long do_readv(struct frame *f)
     uint64_t total;
     if (!rec || f->rdx == 0 || f->rdx > 1024 || iov_total(f->rsi, f->rdx, &total) || total == 0)
         return native_sys(f);
+    if (unlikely(total > MAX_RW))
+        return native_block(f);
     enum fd_type t = fd_type(rec, fd);
     if (fd_is_socket(t))
         return unless_mistaken(f, rec, do_recv(f, rec, t, OP_READV, 0, UINT64_MAX));
@@ -512,7 +619,7 @@ long emul_recvfrom(struct frame *f)
     enum fd_type t = fd_type(rec, fd);
     if (!fd_is_socket(t))
         return native_sys(f);
-    if ((flags & MSG_WAITALL) && (flags & MSG_PEEK) && t != FD_DGRAM)
+    if (((flags & MSG_WAITALL) && (flags & MSG_PEEK) && t != FD_DGRAM) || unlikely(f->rdx > MAX_RW))
         return native_block(f);
     return do_recv(f, rec, t, OP_RECV, flags, f->rdx);
 }
@@ -560,18 +667,28 @@ long emul_recvmmsg(struct frame *f)
     fdcall_begin(&c, (int)f->rdi, rec);
     for (;;) {
         uint32_t edges = fd_edges(c.rec, DIR_IN);
+        if (done && (poll_now(c.fd, 0) & POLLERR)) { /* the next call's */
+            r = done;
+            break;
+        }
         r = sys5(__NR_recvmmsg, c.fd, (long)(f->rsi + (uint64_t)done * MMSG), f->r8 ? 1 : vlen - done,
                  (flags & ~(uint32_t)WAITFORONE) | MSG_DONTWAIT, 0);
         if (r > 0) {
             done += r;
+            deadline = -1; /* SO_RCVTIMEO is of each message */
             fd_pass_on(c.rec, DIR_IN);
             r = done;
             if (done == (long)vlen || now_ns() >= until)
                 break;
             continue;
         }
-        if (r != -EAGAIN || (done && (flags & WAITFORONE)) || fd_nonblock(c.rec, c.fd)) {
+        if (r != -EAGAIN || (done && (flags & WAITFORONE)) || fdcall_nonblock(&c)) {
             r = done ? done : r;
+            break;
+        }
+        if (unlikely(ended(&c, t))) {
+            fdcall_native(&c);
+            r = done ? done : native_on(f, &c);
             break;
         }
         if (deadline == -1)
@@ -592,13 +709,6 @@ long emul_recvmmsg(struct frame *f)
 }
 
 /* ---- writing ---- */
-
-static long broken_pipe(long r, uint32_t flags)
-{
-    if (r == -EPIPE && !(flags & MSG_NOSIGNAL))
-        signal_raise_self(13 /* SIGPIPE */);
-    return r;
-}
 
 /* The wait of a send that would block. Where it waits for its receiver rather than for room of its own, epoll does not tell of
  * the end: netlink; datagrams to an address on a Unix socket; and an end by shutdown(2) of a Unix stream that others share. */
@@ -632,7 +742,10 @@ static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_
     bool connecting = false;
     for (;;) {
         uint32_t edges = fd_edges(c->rec, DIR_OUT);
-        long r = sys6(__NR_sendto, c->fd, (long)(buf + done), (long)(len - done), flags | MSG_DONTWAIT | MSG_NOSIGNAL,
+        long before = total + (long)done;
+        if (unlikely(before) && broken(c->fd))
+            return before;
+        long r = sys6(__NR_sendto, c->fd, (long)(buf + done), (long)(len - done), flags | MSG_DONTWAIT | (before ? MSG_NOSIGNAL : 0),
                       (long)addr, (long)addrlen);
         if (likely(r >= 0)) {
             done += (uint64_t)r;
@@ -643,8 +756,8 @@ static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_
         }
         long sofar = total + (long)done;
         if (r != -EAGAIN && !only_begun(t, r))
-            return sofar ? sofar : broken_pipe(r, flags);
-        if (fd_nonblock(c->rec, c->fd))
+            return sofar ? sofar : broken_pipe(r);
+        if (fdcall_nonblock(c))
             return sofar ? sofar : r;
         connecting = connecting || r != -EAGAIN;
         flags &= ~(uint32_t)MSG_FASTOPEN;
@@ -685,6 +798,8 @@ long emul_write(struct frame *f)
     struct fdrec *rec = fd_rec(fd);
     if (!rec)
         return native_sys(f);
+    if (unlikely(f->rdx > MAX_RW))
+        return native_block(f);
     enum fd_type t = fd_type(rec, fd);
     switch (t) {
     case FD_TCP:
@@ -735,15 +850,15 @@ static long send_message(struct frame *f, struct fdcall *c, enum fd_type t, stru
         return -EFAULT;
     for (;;) {
         uint32_t edges = fd_edges(c->rec, DIR_OUT);
-        long r = sys3(__NR_sendmsg, c->fd, user_msg ? (long)user_msg : P(m), flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+        long r = sys3(__NR_sendmsg, c->fd, user_msg ? (long)user_msg : P(m), flags | MSG_DONTWAIT);
         if (r >= 0) {
             if ((uint64_t)r >= total || t == FD_DGRAM)
                 return r;
             return send_iov_rest(f, c, t, m->iov, m->iovlen, flags & ~(uint32_t)MSG_FASTOPEN, &deadline, r);
         }
         if (r != -EAGAIN && !only_begun(t, r))
-            return broken_pipe(r, flags);
-        if (fd_nonblock(c->rec, c->fd))
+            return broken_pipe(r);
+        if (fdcall_nonblock(c))
             return r;
         connecting = connecting || r != -EAGAIN;
         flags &= ~(uint32_t)MSG_FASTOPEN;
@@ -783,8 +898,10 @@ static long do_writev(struct frame *f)
     enum fd_type t = fd_type(rec, fd);
     if (t == FD_PIPE || t == FD_OTHER)
         return iov_total(f->rsi, f->rdx, &total) || !total ? native_sys(f) : stream_io(f, rec, DIR_OUT, NULL, total);
-    if (!fd_is_socket(t))
+    if (!fd_is_socket(t) || (!iov_total(f->rsi, f->rdx, &total) && !total)) /* nothing is no message */
         return native_sys(f);
+    if (unlikely(total > MAX_RW))
+        return native_block(f);
     struct msghdr64 m = {.iov = f->rsi, .iovlen = f->rdx};
     return unless_mistaken(f, rec, do_sendmsg(f, rec, t, &m, 0, 0));
 }
@@ -809,13 +926,10 @@ long emul_sendto(struct frame *f)
     uint32_t flags = (uint32_t)f->r10;
     struct fdrec *rec = fd_rec(fd);
     enum fd_type t = rec ? fd_type(rec, fd) : FD_FILE;
-    if (!fd_is_socket(t))
+    if (!fd_is_socket(t) || (flags & (MSG_DONTWAIT | MSG_ZEROCOPY)))
         return native_sys(f);
-    if (flags & MSG_DONTWAIT) {
-        struct frame g = *f;
-        g.r10 |= MSG_NOSIGNAL;
-        return broken_pipe(native_sys(&g), flags);
-    }
+    if (unlikely(f->rdx > MAX_RW))
+        return native_block(f);
     return send_one(f, rec, t, f->rsi, f->rdx, flags, f->r8, f->r9);
 }
 
@@ -835,6 +949,13 @@ static void share_passed(const struct msghdr64 *m)
     }
 }
 
+/* Made in one call: each tells of itself on the error queue (MSG_ZEROCOPY), or all of it goes with what the message carries. */
+static bool sent_whole(const struct msghdr64 *m, enum fd_type t, uint32_t flags)
+{
+    uint64_t total;
+    return (flags & (MSG_DONTWAIT | MSG_ZEROCOPY)) || (m->controllen && t != FD_DGRAM) || (!iov_total(m->iov, m->iovlen, &total) && total > MAX_RW);
+}
+
 long emul_sendmsg(struct frame *f)
 {
     int fd = (int)f->rdi;
@@ -846,11 +967,8 @@ long emul_sendmsg(struct frame *f)
         return native_sys(f);
     if (m.controllen)
         share_passed(&m);
-    if (flags & MSG_DONTWAIT) {
-        struct frame g = *f;
-        g.rdx |= MSG_NOSIGNAL;
-        return broken_pipe(native_sys(&g), flags);
-    }
+    if (sent_whole(&m, t, flags))
+        return native_sys(f);
     return do_sendmsg(f, rec, t, &m, f->rsi, flags);
 }
 
@@ -863,11 +981,6 @@ long emul_sendmmsg(struct frame *f)
     struct { struct msghdr64 m; uint32_t len, pad; } mm;
     if (!fd_is_socket(t))
         return native_sys(f);
-    if (flags & MSG_DONTWAIT) {
-        struct frame g = *f;
-        g.r10 |= MSG_NOSIGNAL;
-        return broken_pipe(native_sys(&g), flags);
-    }
     uint32_t vlen = (uint32_t)f->rdx < 1024 ? (uint32_t)f->rdx : 1024;
     for (uint32_t i = 0; i < vlen; i++) {
         uint64_t at = f->rsi + i * sizeof mm;
@@ -879,7 +992,9 @@ long emul_sendmmsg(struct frame *f)
             share_passed(&mm.m);
         struct frame g = *f;
         g.nr = __NR_sendmsg;
-        long r = do_sendmsg(&g, rec, t, &mm.m, at, flags);
+        g.rsi = at;
+        g.rdx = flags;
+        long r = sent_whole(&mm.m, t, flags) ? native_sys(&g) : do_sendmsg(&g, rec, t, &mm.m, at, flags);
         if (r < 0)
             return i ? (long)i : r;
         mm.len = (uint32_t)r;
@@ -964,8 +1079,10 @@ static long do_accept(struct frame *f)
         }
     if (r >= 0) {
         bool nb = f->nr == __NR_accept4 && (f->r10 & 04000);
+        uint16_t flags = load_relaxed(&rec->flags);
         fd_made((int)r, t == FD_TCP ? FD_TCP : FD_UNKNOWN,
-                (uint16_t)((nb ? FDF_NONBLOCK : 0) | (load_relaxed(&rec->flags) & (FDF_RCVTIMEO | FDF_SNDTIMEO | FDF_LOWAT | FDF_LINGER))));
+                (uint16_t)((nb ? FDF_NONBLOCK : 0) | (flags & FDF_SHARED ? fd_timeos((int)r) : 0) |
+                           (flags & (FDF_RCVTIMEO | FDF_SNDTIMEO | FDF_LOWAT | FDF_LINGER))));
     }
     return end(&c, r);
 }
@@ -1009,11 +1126,15 @@ long emul_connect(struct frame *f)
     struct fdcall c;
     fdcall_begin(&c, fd, rec);
     int64_t deadline = -1, ns = FIRST_NAP_NS;
+    long first = 0;
     for (;;) {
         uint32_t edges = fd_edges(c.rec, DIR_OUT);
         long r = c.rec == rec ? nonblocking(f, c.fd) : native_on(f, &c);
-        if (r != -EINPROGRESS && r != -EALREADY && r != -EAGAIN)
+        first = first ? first : r;
+        if (r != -EINPROGRESS && r != -EALREADY && r != -EAGAIN) {
+            fd_pass_on(c.rec, DIR_OUT); /* who waited for that to write */
             return end(&c, r); /* how the attempt ended; the kernel notes that it was told */
+        }
         if (deadline == -1)
             deadline = socket_deadline(&c, FDF_SNDTIMEO, 21);
         if (r == -EAGAIN) { /* a Unix listener whose queue is full tells nobody when there is room: ask again */
@@ -1030,8 +1151,8 @@ long emul_connect(struct frame *f)
         r = block(&c, DIR_OUT, edges, deadline, WAIT_CONNECT, 0);
         if (r == WAIT_NATIVE)
             return end(&c, native_on(f, &c)); /* waits for the attempt under way */
-        if (r == -EAGAIN)
-            r = -EINPROGRESS; /* SO_SNDTIMEO ended */
+        if (r == -EAGAIN) /* SO_SNDTIMEO ended */
+            r = first == -EALREADY ? -EALREADY : -EINPROGRESS;
         if (r)
             return end(&c, r);
     }
@@ -1039,81 +1160,93 @@ long emul_connect(struct frame *f)
 
 /* ---- from descriptor to descriptor ---- */
 
-/* Wait until `in` can be read and `out` be written, as far as they are such as block. One at a time: which of the two a call that
- * would block waits for, poll tells. 0: both are ready; else as block. */
-static long block_on_either(int in, int out)
+/* Wait until fd can be read, or written. 0: perhaps it can; else as block. */
+static long block_on(int fd, uint8_t dir, int64_t *deadline)
 {
-    struct {
-        int32_t fd;
-        int16_t events, revents;
-    } p[2] = {{in, 1, 0}, {out, 4, 0}};
-    sys3(__NR_poll, P(p), 2, 0);
-    int fd = p[0].revents == 0 ? in : p[1].revents == 0 ? out : -1;
-    uint8_t dir = fd == in ? DIR_IN : DIR_OUT;
-    struct fdrec *rec = fd >= 0 ? fd_rec(fd) : NULL;
-    if (fd < 0)
-        return 0;
+    struct fdrec *rec = fd_rec(fd);
     if (!rec || fd_type(rec, fd) == FD_FILE)
         return WAIT_NATIVE;
     struct fdcall c;
     fdcall_begin(&c, fd, rec);
     uint32_t edges = fd_edges(rec, dir);
-    p[0].fd = fd;
-    p[0].events = dir == DIR_IN ? 1 : 4;
-    if (sys3(__NR_poll, P(p), 1, 0) != 0)
+    if (ready(fd, dir))
         return 0;
-    long r = block(&c, dir, edges, INT64_MAX, dir == DIR_IN ? WAIT_READ : WAIT_WRITE, 0);
+    if (*deadline == -1)
+        *deadline = fd_is_socket((enum fd_type)load_relaxed(&rec->type)) ? socket_deadline(&c, dir == DIR_IN ? FDF_RCVTIMEO : FDF_SNDTIMEO, dir == DIR_IN ? 20 : 21)
+                                                                         : INT64_MAX;
+    long r = block(&c, dir, edges, *deadline, dir == DIR_IN ? WAIT_READ : WAIT_WRITE, 0);
     return end(&c, r);
 }
 
-static bool blocks_at_all(int fd)
+struct splice_end {
+    int fd;
+    bool pipe, socket, waits; /* waits: not O_NONBLOCK, and of a kind that does */
+};
+
+static struct splice_end splice_end(int fd)
 {
     struct fdrec *rec = fd_rec(fd);
     enum fd_type t = rec ? fd_type(rec, fd) : FD_FILE;
-    return t != FD_FILE && !fd_nonblock(rec, fd);
+    return (struct splice_end){fd, t == FD_PIPE, fd_is_socket(t), t != FD_FILE && !fd_nonblock(rec, fd)};
 }
 
-/* splice(2), tee(2): tried with SPLICE_F_NONBLOCK, which speaks of pipes; a socket at the other end is looked at first. */
-static long do_splice(struct frame *f, int in, int out, bool with_flags)
+/* splice(2), tee(2), of n bytes. SPLICE_F_NONBLOCK speaks of pipes: with it the kernel is tried, and says EAGAIN where a pipe is to be
+ * waited for. An end that is a socket follows its own O_NONBLOCK: one to read is waited for first; to write to one may wait in the kernel
+ * (that it is not ready, POLLOUT, does not say that it would). Between two pipes either's O_NONBLOCK goes for both. */
+static long do_splice(struct frame *f, int in_fd, int out_fd, uint64_t n, uint64_t *flags)
 {
-    enum { SPLICE_F_NONBLOCK = 2 };
-    uint64_t *flags = with_flags ? &f->r9 : &f->r10;
-    if (*flags & SPLICE_F_NONBLOCK)
+    enum { SPLICE_F_NONBLOCK = 2, TRIES = 16 };
+    struct splice_end in = splice_end(in_fd), out = splice_end(out_fd);
+    if ((*flags & SPLICE_F_NONBLOCK) || n == 0 || (!in.pipe && !out.pipe) || (in.pipe && out.pipe && (!in.waits || !out.waits)) ||
+        (!in.waits && !out.waits))
         return native_sys(f);
-    bool in_blocks = blocks_at_all(in), out_blocks = blocks_at_all(out);
-    struct fdrec *ri = fd_rec(in), *ro = fd_rec(out);
-    bool pipes = (ri && load_relaxed(&ri->type) == FD_PIPE) || (ro && load_relaxed(&ro->type) == FD_PIPE);
-    if ((!in_blocks && !out_blocks) || !pipes || (with_flags ? f->r8 : f->rdx) == 0)
-        return native_sys(f);
-    for (;;) {
-        struct frame g = *f;
-        if (with_flags)
-            g.r9 |= SPLICE_F_NONBLOCK;
-        else
-            g.r10 |= SPLICE_F_NONBLOCK;
-        bool in_socket = ri && fd_is_socket((enum fd_type)load_relaxed(&ri->type)),
-             out_socket = ro && fd_is_socket((enum fd_type)load_relaxed(&ro->type));
-        long r = -EAGAIN;
-        if ((!in_socket || !in_blocks || ready(in, DIR_IN)) && (!out_socket || !out_blocks || ready(out, DIR_OUT)))
-            r = native_sys(&g);
-        if (r != -EAGAIN)
-            return r;
-        r = block_on_either(in_blocks ? in : -1, out_blocks ? out : -1);
+    int64_t in_until = -1, out_until = -1;
+    for (int tries = 0; tries < TRIES; tries++) {
+        long r = 0;
+        if (in.socket && in.waits && !ready(in.fd, DIR_IN)) { /* the pipe's room is looked at before */
+            if (!ready(out.fd, DIR_OUT) && !out.waits)
+                return -EAGAIN;
+            r = block_on(in.fd, DIR_IN, &in_until);
+        } else {
+            bool full = out.socket && out.waits && !ready(out.fd, DIR_OUT);
+            int64_t begun = now_ns();
+            *flags |= SPLICE_F_NONBLOCK; /* f is the caller's copy */
+            r = full ? native_block(f) : native_sys(f);
+            *flags &= ~(uint64_t)SPLICE_F_NONBLOCK;
+            if (r != -EAGAIN) {
+                fd_pass_on(fd_rec(in.fd), DIR_IN);
+                fd_pass_on(fd_rec(out.fd), DIR_OUT);
+                return r;
+            }
+            if (in.pipe && in.waits && !ready(in.fd, DIR_IN))
+                r = block_on(in.fd, DIR_IN, &in_until);
+            else if (out.pipe && out.waits && !ready(out.fd, DIR_OUT))
+                r = block_on(out.fd, DIR_OUT, &out_until);
+            else if ((!in.waits && !ready(in.fd, DIR_IN)) || (!out.waits && !ready(out.fd, DIR_OUT)))
+                return -EAGAIN; /* of an end that does not wait */
+            else if (out.socket && now_ns() - begun > 1000000)
+                return -EAGAIN; /* SO_SNDTIMEO */
+            else
+                r = 0; /* somebody was faster */
+        }
         if (r == WAIT_NATIVE)
-            return native_block(f);
+            break;
         if (r)
             return r;
     }
+    return native_block(f);
 }
 
 long emul_splice(struct frame *f)
 {
-    return do_splice(f, (int)f->rdi, (int)f->rdx, true);
+    struct frame g = *f;
+    return do_splice(&g, (int)f->rdi, (int)f->rdx, f->r8, &g.r9);
 }
 
 long emul_tee(struct frame *f)
 {
-    return do_splice(f, (int)f->rdi, (int)f->rsi, false);
+    struct frame g = *f;
+    return do_splice(&g, (int)f->rdi, (int)f->rsi, f->rdx, &g.r10);
 }
 
 long emul_vmsplice(struct frame *f)
@@ -1145,8 +1278,8 @@ long emul_vmsplice(struct frame *f)
     }
 }
 
-/* sendfile(2) to a stream that is ours alone: O_NONBLOCK for the length of each try, and the rest when there is room. To others:
- * look first, then natively, where it may block for the rest. */
+/* sendfile(2) to a stream that is ours alone: O_NONBLOCK for the length of each try, and the rest when there is room. To others
+ * natively: that there is no room (POLLOUT) does not say that it would wait. */
 long emul_sendfile(struct frame *f)
 {
     int out = (int)f->rdi;
@@ -1159,23 +1292,29 @@ long emul_sendfile(struct frame *f)
     long done = 0;
     int64_t deadline = -1;
     fdcall_begin(&c, out, rec);
+    if (g.r10 > MAX_RW)
+        g.r10 = MAX_RW;
     for (;;) {
         uint32_t edges = fd_edges(c.rec, DIR_OUT);
-        long r = -EAGAIN;
+        long r;
+        if (load_relaxed(&c.rec->flags) & FDF_SHARED) {
+            fdcall_native(&c);
+            r = ready(c.fd, DIR_OUT) && c.fd == out ? native_sys(&g) : native_on(&g, &c);
+            fd_pass_on(c.rec, DIR_OUT);
+            return end(&c, r < 0 && done ? done : done + r);
+        }
         g.rdi = (uint64_t)c.fd;
-        if (!(load_relaxed(&c.rec->flags) & FDF_SHARED))
-            r = nonblocking(&g, c.fd);
-        else if (ready(c.fd, DIR_OUT))
-            return end(&c, (r = native_sys(&g)) < 0 && done ? done : done + r);
+        r = nonblocking(&g, c.fd);
         if (r > 0) {
             done += r;
             g.r10 -= (uint64_t)r;
-            if (g.r10 == 0)
-                return end(&c, done);
-            continue; /* short: no room, or the end of the file: which of them the next try tells */
+            if (g.r10)
+                continue; /* short: no room, or the end of the file: which of them the next try tells */
         }
-        if (r != -EAGAIN)
+        if (r != -EAGAIN) {
+            fd_pass_on(c.rec, DIR_OUT);
             return end(&c, done ? done : r);
+        }
         if (deadline == -1)
             deadline = fd_is_socket(t) ? socket_deadline(&c, FDF_SNDTIMEO, 21) : INT64_MAX;
         r = block(&c, DIR_OUT, edges, deadline, WAIT_WRITE, done);

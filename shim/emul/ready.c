@@ -55,9 +55,12 @@ void kernel_wait_leave(void)
     add_fetch(&in_kernel, (uint32_t)-1);
 }
 
+static uint32_t table_size; /* atomic: see within_table */
+
 void ready_reset(void)
 {
     in_kernel = 0;
+    table_size = 0;
 }
 
 /* A signal that came before the call began ends it all the same: it may be the mask given with the call that lets it in,
@@ -129,11 +132,15 @@ static long get_timeout(uint64_t at, int64_t *ns)
 }
 
 /* Linux tells what is left of the timeout, in the program's own memory. */
-static void put_left(uint64_t at, int64_t start, int64_t ns, long unit_ns)
+static long put_left(uint64_t at, int64_t start, int64_t ns, long unit_ns, long r)
 {
+    if (!at || ns < 0)
+        return r;
     int64_t left = ns - (now_ns() - start);
     struct timespec64 t = {left > 0 ? left / NSEC_PER_SEC : 0, left > 0 ? left % NSEC_PER_SEC / unit_ns : 0};
-    uaccess_copy((void *)at, &t, sizeof t);
+    if (uaccess_copy((void *)at, &t, sizeof t) && r == -ERESTARTNOHAND)
+        return -EINTR; /* cannot be made again with what is left of it */
+    return r;
 }
 
 /* ---- many descriptors ---- */
@@ -277,7 +284,7 @@ static long poll_few(struct frame *f, uint64_t n, int64_t deadline)
     if (uaccess_copy(fds, (void *)f->rdi, n * sizeof *fds))
         return -EFAULT;
     long r = poll_parked(fds, w, (uint32_t)n, deadline);
-    return r >= 0 && put_revents(f->rdi, fds, n) ? -EFAULT : r;
+    return (r >= 0 || r == -ERESTARTNOHAND) && put_revents(f->rdi, fds, n) ? -EFAULT : r;
 }
 
 static long poll_many(struct frame *f, uint64_t n, int64_t deadline)
@@ -305,7 +312,7 @@ static long poll_many(struct frame *f, uint64_t n, int64_t deadline)
     r = -EFAULT;
     if (!uaccess_copy(fds, (void *)f->rdi, n * sizeof *fds)) {
         r = poll_parked(fds, w, (uint32_t)n, deadline);
-        if (r >= 0 && put_revents(f->rdi, fds, n))
+        if ((r >= 0 || r == -ERESTARTNOHAND) && put_revents(f->rdi, fds, n))
             r = -EFAULT;
     }
     sys_unmap(room, size);
@@ -346,9 +353,7 @@ long emul_ppoll(struct frame *f)
         return r;
     int64_t start = f->rdx ? now_ns() : 0;
     r = signal_mask_end(f->r10, do_poll(f, ns));
-    if (f->rdx && r != -ERESTARTNOHAND && ns >= 0)
-        put_left(f->rdx, start, ns, 1);
-    return r;
+    return put_left(f->rdx, start, ns, 1, r);
 }
 
 /* ---- select(2) ---- */
@@ -435,6 +440,38 @@ static long select_copied(struct frame *f, struct select_call *c, int64_t deadli
     return r;
 }
 
+/* The kernel looks at no more of the sets than its table of descriptors is long (64, then larger powers of two), and programs give it
+ * shorter ones. Our own descriptors, which sit high, make the table long: so it is as long as the program's alone would make it. */
+static cold uint32_t table_needed(void)
+{
+    char buf[1024];
+    uint32_t size = 64;
+    long dir = sys4(__NR_openat, -100, P("/proc/self/fd"), 0200000 | 02000000 /* O_DIRECTORY, O_CLOEXEC */, 0), r;
+    if (dir < 0)
+        return FDS_MAX;
+    while ((r = sys3(__NR_getdents64, dir, P(buf), sizeof buf)) > 0)
+        for (long at = 0; at < r;) {
+            uint16_t length;
+            uint32_t fd = 0;
+            const char *c = buf + at + 19;
+            memcpy(&length, buf + at + 16, 2);
+            for (; *c >= '0' && *c <= '9'; c++)
+                fd = fd * 10 + (uint32_t)(*c - '0');
+            at += length;
+            while (!*c && (long)fd != dir && !fd_is_ours((int)fd) && fd >= size)
+                size *= 2;
+        }
+    sys1(__NR_close, dir);
+    return size;
+}
+
+static uint32_t within_table(uint32_t nfds)
+{
+    if (nfds > 1024 /* FD_SETSIZE */ && nfds > load_relaxed(&table_size))
+        store_relaxed(&table_size, table_needed());
+    return nfds <= 1024 || nfds < table_size ? nfds : table_size;
+}
+
 static long do_select(struct frame *f, int64_t timeout_ns)
 {
     uint64_t user[3] = {f->rsi, f->rdx, f->r10};
@@ -443,12 +480,7 @@ static long do_select(struct frame *f, int64_t timeout_ns)
     int64_t deadline = deadline_of(timeout_ns);
     if ((int)f->rdi < 0)
         return -EINVAL;
-    uint64_t lim[2] = {0, 0};
-    sys4(__NR_prlimit64, 0, 7 /* NOFILE */, 0, P(lim));
-    if (c.nfds > lim[1] && c.nfds > 1024) /* the kernel takes what its table of descriptors has; those above are not open */
-        c.nfds = lim[1] > 1024 ? (uint32_t)lim[1] : 1024;
-    if (c.nfds > FDS_MAX)
-        c.nfds = FDS_MAX;
+    c.nfds = within_table(c.nfds);
     c.words = (c.nfds + 63) / 64;
     size_t size = c.words > 16 ? (6 * (size_t)c.words * 8 + PAGE_SIZE - 1) & ~(size_t)(PAGE_SIZE - 1) : 0;
     uint64_t *room = size ? sys_map(NULL, size, 3, 0) : small;
@@ -493,12 +525,11 @@ long emul_select(struct frame *f)
             ns = tv.sec * NSEC_PER_SEC + tv.nsec * 1000;
         start = now_ns();
     }
-    if (ns == 0)
+    if (ns == 0) {
+        uthread_self()->restart_when = 0; /* nothing was left of it */
         return sys_intr(f);
-    long r = do_select(f, ns);
-    if (f->r8 && ns > 0 && r != -ERESTARTNOHAND)
-        put_left(f->r8, start, ns, 1000);
-    return r;
+    }
+    return put_left(f->r8, start, ns, 1000, do_select(f, ns));
 }
 
 long emul_pselect6(struct frame *f)
@@ -513,9 +544,7 @@ long emul_pselect6(struct frame *f)
     if (r)
         return r;
     r = signal_mask_end(mask[0], do_select(f, ns));
-    if (f->r8 && ns >= 0 && r != -ERESTARTNOHAND)
-        put_left(f->r8, start, ns, 1);
-    return r;
+    return put_left(f->r8, start, ns, 1, r);
 }
 
 /* ---- epoll_wait(2) ----

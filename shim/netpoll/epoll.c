@@ -17,8 +17,11 @@ int netpoll_dup_high(int fd)
 {
     uint64_t lim[2] = {0, 0};
     sys4(__NR_prlimit64, 0, 7 /* NOFILE */, 0, P(lim));
-    long want = lim[0] > 1024 ? (lim[0] > 65536 ? 65536 : (long)lim[0]) - 16 : 900;
-    return (int)sys3(__NR_fcntl, fd, 1030 /* F_DUPFD_CLOEXEC */, want);
+    long want = (lim[0] > 65536 ? 65536 : (long)lim[0]) - (lim[0] > 916 && lim[0] <= 1024 ? 124 : 16), r;
+    /* Lower where there is none left, or the limit is low. */
+    while ((r = sys3(__NR_fcntl, fd, 1030 /* F_DUPFD_CLOEXEC */, want > 0 ? want : 0)) < 0 && r != -EBADF && want > 0)
+        want -= want / 4 + 1;
+    return (int)r;
 }
 static int move_high(int fd)
 {
