@@ -139,8 +139,9 @@ long signal_mask_begin(uint64_t set_at, uint64_t size);
 long signal_mask_end(uint64_t set_at, long r);
 void signal_post_thread(struct uthread *u, int sig, const void *info); /* SIGPIPE to oneself */
 void signal_raise_self(int sig);
-void signal_exec_begin(struct uthread *u); /* before execve(2); and if it came back. Not in a hook */
-void signal_exec_failed(void);
+uint64_t signal_exec_begin(struct uthread *u); /* before execve(2); and if it came back, with what it returned. Not in a hook */
+void signal_exec_failed(struct uthread *u, uint64_t own);
+void signal_child_waited(void); /* wait4(2) and its kin told of a child: SIGCHLD came before. From hook == 0 */
 void signal_move(struct uthread *u); /* it was wired by the caller: have it go to its home soon. Any worker */
 void signal_uthread_exit(struct uthread *u);
 int signal_mask_native(uint64_t mask); /* set the kernel mask of this kernel thread */
@@ -159,6 +160,7 @@ void fd_share_all(void); /* a child is about to know all our descriptions */
 void netpoll_reset(void);
 
 int handoff_reactivate(void); /* a dormant (forked) process makes a thread again */
+void process_vforked(struct worker *w);
 void process_in_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size);
 long process_clone(struct frame *f, uint64_t flags, bool own_stack);
 

@@ -498,7 +498,7 @@ static long waitv_wait(const struct waitv *v, struct futex_waiter *w, uint32_t n
         why = park(WAIT_FUTEX, v[0].addr, deadline, NULL, NULL);
         r = outcome(why, deadline);
         if (why == WAKE_SIGNAL)
-            r = -ERESTARTNOHAND;
+            r = -ERESTARTSYS;
     }
     for (uint32_t i = 0; i < linked; i++) {
         if (why == WAKE_EVENT && !load_acquire(&w[i].bucket)) {

@@ -567,13 +567,19 @@ static long try_wait4(struct kcall *k)
 long emul_wait4(struct frame *f)
 {
     int pid = (int)f->rdi;
-    if (f->rdx & WNOHANG)
-        return native_sys(f);
+    if (f->rdx & WNOHANG) {
+        long now = native_sys(f);
+        if (now > 0)
+            signal_child_waited();
+        return now;
+    }
     struct kcall k = {.f = f, .try = try_wait4, .key = key_of(KIND_CHILD, pid > 0 ? (uint32_t)pid : 0),
                       .deadline = INT64_MAX};
     long r = kwait(&k);
-    if (r > 0) /* who waits for any child may have none now */
+    if (r > 0) { /* who waits for any child may have none now */
         kwait_wake(key_of(KIND_CHILD, 0));
+        signal_child_waited();
+    }
     return r;
 }
 
@@ -613,8 +619,10 @@ long emul_waitid(struct frame *f)
     struct kcall k = {.f = f, .try = try_waitid,
                       .key = key_of(KIND_CHILD, (int)f->rdi == P_PID ? (uint32_t)f->rsi : 0), .deadline = INT64_MAX};
     long r = kwait(&k);
-    if (r == 0)
+    if (r == 0) {
         kwait_wake(key_of(KIND_CHILD, 0));
+        signal_child_waited();
+    }
     return r;
 }
 

@@ -55,13 +55,14 @@ static inline long settle(struct frame *f, long r)
         fetch_or(&uthread_self()->attn, (uint32_t)ATTN_SIGNAL);
         return call_restarts((long)f->nr) ? -ERESTARTSYS : -ERESTARTNOHAND;
     }
-    if (unlikely(r == -EPIPE)) {
-        /* The kernel sent SIGPIPE to this kernel thread, where it is blocked: hand it to the user thread. */
-        uint64_t set = 1ull << (13 - 1);
+    if (unlikely(r == -EPIPE || r == -27 /* EFBIG */)) {
+        /* The kernel sent SIGPIPE, or SIGXFSZ, to this kernel thread, where it is blocked: hand it to the user thread. */
+        int sig = r == -EPIPE ? 13 : 25;
+        uint64_t set = 1ull << (sig - 1);
         struct timespec64 zero = {0, 0};
         char info[128];
-        if (sys4(__NR_rt_sigtimedwait, P(&set), P(info), P(&zero), 8) == 13)
-            signal_raise_self(13);
+        if (sys4(__NR_rt_sigtimedwait, P(&set), P(info), P(&zero), 8) == sig)
+            signal_raise_self(sig);
     }
     if (unlikely(r == -2 /* ENOENT */))
         return procfs_enoent(f);

@@ -30,14 +30,28 @@ static void mask_for_worker(void)
     signal_mask_native(worker_mask);
 }
 
+/* Likewise PR_SET_TIMERSLACK(2const), of which workers have none. */
+static void slack_for_child(const struct uthread *u)
+{
+    sys2(__NR_prctl, 29, u->timer_slack ? (long)u->timer_slack : TIMER_SLACK);
+}
+static void slack_for_worker(void)
+{
+    sys2(__NR_prctl, 29, 1);
+}
+
 static long do_fork(struct frame *f)
 {
     struct uthread *u = uthread_self();
     fd_share_all();
+    if (u->tid == stats->pid)
+        thread_name_refresh(u);
     uint64_t mask = u->sigmask, alt_sp = u->altstack.sp, alt_size = u->altstack.size;
     long r = sys_intr(f);
     if (r != 0)
         return r;
+    slack_for_child(u);
+    sys2(__NR_prctl, 15 /* PR_SET_NAME */, P(u->pub->name));
     /* The child: no worker under it any more, so not back the way we came. */
     struct frame g = *f;
     g.rax = 0;
@@ -69,6 +83,7 @@ static _Noreturn void clone_shared(struct frame *f)
     fd_share_all();
     struct worker *w = worker_self();
     mask_for_child(w->cur);
+    slack_for_child(w->cur);
     w->native = 1;
     store_relaxed(&w->systick, w->systick + 1);
     store_relaxed(&w->sysno1, (uint32_t)f->nr + 1);
@@ -79,12 +94,18 @@ static _Noreturn void clone_shared(struct frame *f)
     frame_jump(&g);
 }
 
+/* The parent is back from vfork: its worker is one as others again, but for its mask. Signal-safe. */
+void process_vforked(struct worker *w)
+{
+    w->native = 0;
+    store_relaxed(&w->sysno1, 0u);
+    slack_for_worker();
+}
+
 /* The parent's next call after a vfork: its handler in place of the call's own. */
 long after_vfork(struct frame *f)
 {
-    struct worker *w = worker_self();
-    w->native = 0;
-    store_relaxed(&w->sysno1, 0u);
+    process_vforked(worker_self());
     mask_for_worker();
     emul_handler h = f->nr < SYSCALL_TABLE_SIZE ? syscall_table[f->nr] : NULL;
     return h ? h(f) : sys_intr(f);
@@ -114,13 +135,16 @@ long emul_vfork(struct frame *f)
 
 long emul_execve(struct frame *f)
 {
-    signal_exec_begin(uthread_self());
+    struct uthread *u = uthread_self();
+    uint64_t own = signal_exec_begin(u);
     futex_exec_begin();
-    mask_for_child(uthread_self());
+    mask_for_child(u);
+    slack_for_child(u);
     long r = sys_intr(f);
+    slack_for_worker();
     mask_for_worker();
     futex_guard();
-    signal_exec_failed();
+    signal_exec_failed(u, own);
     return r;
 }
 

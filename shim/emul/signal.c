@@ -30,6 +30,8 @@ enum { SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9
        SIGCONT = 18, SIGSTOP = 19, SIGTSTP = 20, SIGTTIN = 21, SIGTTOU = 22, SIGURG = 23, SIGVTALRM = 26, SIGPROF = 27, SIGWINCH = 28,
        SIGSYS = 31, SIGRTMIN = 32, NSIG = 64 };
 #define SYNC_SIGNALS (SIG(SIGILL) | SIG(SIGTRAP) | SIG(SIGBUS) | SIG(SIGFPE) | SIG(SIGSEGV) | SIG(SIGSYS))
+/* What may come while ours run, of the memory they touch. Not the others, which anybody may send: their frames would pile up. */
+#define MEMORY_SIGNALS (SIG(SIGBUS) | SIG(SIGSEGV))
 #define UNBLOCKABLE  (SIG(SIGKILL) | SIG(SIGSTOP))
 #define SA_NOCLDSTOP 1ul
 #define SA_NOCLDWAIT 2ul
@@ -776,7 +778,7 @@ static __attribute__((__noinline__)) bool build_frame(struct uthread *u, const s
     if (uaccess_probe_write(sf) || uaccess_probe_write((void *)(fp + fpsize)))
         return false;
     if (r->fpstate)
-        memcpy((void *)fp, r->fpstate, fpsize + 4);
+        memmove((void *)fp, r->fpstate, fpsize + 4); /* perhaps from the frame that this one replaces */
     else {
         memset((void *)(fp + 512), 0, vec_kind == 2 ? 0 : 64);
         xsave_live((void *)fp);
@@ -812,6 +814,8 @@ static __attribute__((__noinline__)) bool build_frame(struct uthread *u, const s
     return true;
 }
 
+static void install(int sig);
+
 /* Under no lock: take what is deliverable for u now. 0: nothing. A default action of death does not return. */
 static int next_signal(struct uthread *u, struct info *info, struct kaction *a)
 {
@@ -831,6 +835,7 @@ static int next_signal(struct uthread *u, struct info *info, struct kaction *a)
         if (a->handler > SIG_IGN && (a->flags & SA_RESETHAND)) {
             actions[sig].handler = SIG_DFL;
             actions[sig].flags &= ~SA_SIGINFO;
+            install(sig); /* a fork child goes by what the kernel has */
         }
         lock_drop(&sig_lock);
         if (a->handler == SIG_IGN)
@@ -861,24 +866,57 @@ static void die_of_segv(void)
     default_action(SIGSEGV);
 }
 
-/* Become the handler. Last step: no lock, no shim state. */
-static __attribute__((__noinline__)) _Noreturn void enter_handler(struct uthread *u, int sig, const struct info *info, const struct kaction *a,
-                                    const struct regs *r)
+/* The frame of one handler, and r as the handler begins. False: no room. */
+static bool begin_handler(struct uthread *u, int sig, const struct info *info, const struct kaction *a, struct regs *r, uint64_t sp_limit)
 {
     uint64_t sp, before = handler_mask(u, sig, a);
-    /* Our own C frames lie where the signal frame would; build it below them (this frame and build_frame's take less
-     * than 1 KiB: neither may be inlined). */
-    uint64_t limit = (uint64_t)__builtin_frame_address(0) - 1024;
-    if (!build_frame(u, info, a, r, limit, before, &sp))
-        die_of_segv();
+    if (!build_frame(u, info, a, r, sp_limit, before, &sp))
+        return false;
     struct sigframe *sf = (struct sigframe *)sp;
-    struct frame g = {.rdi = (uint64_t)sig,
-                      .rsi = (uint64_t)&sf->info,
-                      .rdx = (uint64_t)&sf->uc,
-                      .rsp = sp,
-                      .rip = a->handler};
+    r->mc.rdi = (uint64_t)sig;
+    r->mc.rsi = (uint64_t)&sf->info;
+    r->mc.rdx = (uint64_t)&sf->uc;
+    r->mc.rax = 0;
+    r->mc.rsp = sp;
+    r->mc.rip = a->handler;
+    r->mc.eflags &= ~0x500ull; /* DF, TF */
+    memset(r->mc.reserved, 0, sizeof r->mc.reserved);
+    if (r->fpstate)
+        r->fpstate = sf->uc.mc.fpstate; /* what it was copied from may be written over */
     COUNT_SHARED(signals);
-    recheck(u);
+    return true;
+}
+
+/* All that can be delivered now, each on top of the one before, as the kernel does: the last one's handler runs first, and returns to the
+ * beginning of the one before. r: what the first interrupts; then where to go on. The first one's frame is built below `limit`, the
+ * others' below `ours`, if that is on the same stack (0: anywhere). False: no room, which kills. */
+static __attribute__((__noinline__)) bool begin_handlers(struct uthread *u, int sig, struct info *info, struct kaction *a, struct regs *r,
+                                                         uint64_t limit, uint64_t ours)
+{
+    enum { OUR_FRAMES = 16384 };
+    do {
+        if (!begin_handler(u, sig, info, a, r, limit)) {
+            die_of_segv();
+            return false;
+        }
+        limit = r->mc.rsp - ours < OUR_FRAMES ? ours : 0;
+        recheck(u);
+        if (!(load_relaxed(&u->attn) & ATTN_SIGNAL))
+            break;
+        fetch_and(&u->attn, ~(uint32_t)ATTN_SIGNAL);
+    } while ((sig = next_signal(u, info, a)));
+    return true;
+}
+
+/* Become the handler. Last step: no lock, no shim state. `over`: what was on the stack may be written over, as far as this call. */
+static __attribute__((__noinline__)) _Noreturn void enter_handler(struct uthread *u, int sig, struct info *info, struct kaction *a, struct regs *r,
+                                                                  bool over)
+{
+    /* Our own C frames lie where the signal frame would; build it below them (this frame and those it calls take less than 2 KiB: none may
+     * be inlined). */
+    uint64_t ours = (uint64_t)__builtin_frame_address(0) - 2048;
+    begin_handlers(u, sig, info, a, r, over ? 0 : ours, ours);
+    struct frame g = {.rdi = r->mc.rdi, .rsi = r->mc.rsi, .rdx = r->mc.rdx, .rsp = r->mc.rsp, .rip = r->mc.rip};
     frame_jump(&g);
 }
 
@@ -941,7 +979,7 @@ long hook_exit_slow(struct frame *f, long ret)
             m->rax = (uint64_t)-EINTR;
     }
     m->reserved[RESERVED_SHOWN] = m->rip;
-    enter_handler(u, sig, &info, &a, &r);
+    enter_handler(u, sig, &info, &a, &r, false);
 }
 
 /* A handler returned; uc is its frame, which the kernel will restore from in a moment. */
@@ -959,7 +997,16 @@ void sigreturn_prepare(struct ucontext *uc)
     recheck(u);
 }
 
-/* On the way to rt_sigreturn more signals wait: their handlers run first, on top. */
+/* What the kernel saved of the vector registers, in r. */
+static void saved_vectors(struct regs *r, const struct ucontext *uc)
+{
+    const uint32_t *sw = (const uint32_t *)((const char *)uc->mc.fpstate + 464);
+    r->fpstate = uc->mc.fpstate;
+    r->fpsize = r->fpstate && (uc->flags & 1) && sw[0] == 0x46505853 ? sw[4] : 512;
+}
+
+/* On the way to rt_sigreturn more signals wait. Their frames take the place of uc, as if it had been done: with one signal after the other
+ * they would pile up else. The caller keeps clear of it. */
 void sigreturn_pending(struct ucontext *uc);
 void sigreturn_pending(struct ucontext *uc)
 {
@@ -970,13 +1017,19 @@ void sigreturn_pending(struct ucontext *uc)
     int sig = next_signal(u, &info, &a);
     if (!sig)
         return;
-    struct regs r = {0};
-    r.mc.rsp = (uint64_t)uc;
-    r.mc.rbp = (uint64_t)uc;
-    r.mc.rip = (uint64_t)restorer_check;
-    r.mc.eflags = 0x202;
-    r.mc.csgsfs = 0x33ull | 0x2bull << 48;
-    enter_handler(u, sig, &info, &a, &r);
+    struct regs r = {.mc = uc->mc};
+    saved_vectors(&r, uc);
+    if (r.mc.reserved[RESERVED_SHOWN] && r.mc.rip == r.mc.reserved[RESERVED_TARGET])
+        r.mc.rip = r.mc.reserved[RESERVED_SHOWN];
+    enter_handler(u, sig, &info, &a, &r, true);
+}
+
+/* A handler returned in the child of a fork in it: the kernel's own business, but for where the call goes on. */
+void sigreturn_native(struct ucontext *uc);
+void sigreturn_native(struct ucontext *uc)
+{
+    if (uc->mc.reserved[RESERVED_SHOWN] && uc->mc.rip == uc->mc.reserved[RESERVED_SHOWN])
+        uc->mc.rip = uc->mc.reserved[RESERVED_TARGET];
 }
 
 static void setxid_here(void);
@@ -989,29 +1042,12 @@ static bool in_shim(uint64_t rip)
 }
 
 /* The worker's user thread was in its own code: make the kernel's return lead into the handler. */
-static void deliver_async(struct worker *w, struct ucontext *uc, int sig, const struct info *info,
-                          const struct kaction *a)
+static void deliver_async(struct worker *w, struct ucontext *uc, int sig, struct info *info, struct kaction *a)
 {
-    struct uthread *u = w->cur;
-    struct regs r = {.mc = uc->mc, .fpstate = uc->mc.fpstate, .fpsize = 512};
-    const uint32_t *sw = (const uint32_t *)((const char *)uc->mc.fpstate + 464);
-    if (r.fpstate && (uc->flags & 1) && sw[0] == 0x46505853)
-        r.fpsize = sw[4];
-    uint64_t sp, before = handler_mask(u, sig, a);
-    if (!build_frame(u, info, a, &r, 0, before, &sp)) {
-        die_of_segv();
-        return;
-    }
-    struct sigframe *sf = (struct sigframe *)sp;
-    uc->mc.rdi = (uint64_t)sig;
-    uc->mc.rsi = (uint64_t)&sf->info;
-    uc->mc.rdx = (uint64_t)&sf->uc;
-    uc->mc.rax = 0;
-    uc->mc.rsp = sp;
-    uc->mc.rip = a->handler;
-    uc->mc.eflags &= ~0x500ull; /* DF, TF */
-    COUNT_SHARED(signals);
-    recheck(u);
+    struct regs r = {.mc = uc->mc};
+    saved_vectors(&r, uc);
+    if (begin_handlers(w->cur, sig, info, a, &r, 0, 0))
+        uc->mc = r.mc;
 }
 
 /* The PC is not in the shim's own text. A stub belongs to the program from where the call is done. */
@@ -1083,11 +1119,9 @@ static void deliver_move(struct uthread *u, struct ucontext *uc)
 {
     struct kaction a = {.handler = (uint64_t)move_handler, .flags = SA_NODEFER};
     struct info info = {.signo = POKE_SIGNAL};
-    struct regs r = {.mc = uc->mc, .fpstate = uc->mc.fpstate, .fpsize = 512};
-    const uint32_t *sw = (const uint32_t *)((const char *)uc->mc.fpstate + 464);
-    if (r.fpstate && (uc->flags & 1) && sw[0] == 0x46505853)
-        r.fpsize = sw[4];
+    struct regs r = {.mc = uc->mc};
     uint64_t sp;
+    saved_vectors(&r, uc);
     if (!build_frame(u, &info, &a, &r, 0, u->sigmask, &sp))
         return;
     uc->mc.rdi = POKE_SIGNAL;
@@ -1105,14 +1139,25 @@ void signal_move(struct uthread *u)
         sys3(__NR_tgkill, stats->pid, on->ktid, POKE_SIGNAL);
 }
 
+static void back_from_vfork(struct worker *w, struct ucontext *uc)
+{
+    process_vforked(w);
+    uc->sigmask = worker_mask;
+}
+
 static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
 {
     (void)ksig;
     (void)kinfo;
     struct worker *w = worker_self();
     setxid_here();
-    if (!w || !w->cur || w->native)
+    if (!w || !w->cur)
         return;
+    if (unlikely(w->native)) { /* a vfork child's, or the parent's that has made no call since */
+        if (sys0(__NR_gettid) != w->ktid)
+            return;
+        back_from_vfork(w, uc);
+    }
     struct uthread *u = w->cur;
     bool moves = u->wired && u->home != w;
     if (!(load_relaxed(&u->attn) & ATTN_SIGNAL) && !moves)
@@ -1132,6 +1177,25 @@ static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
         deliver_async(w, uc, sig, &info, &a);
 }
 
+/* Signals for the process that came where they cannot be posted, one of each number: more are merged, as the kernel does. The kernel lets
+ * nobody pass on what a process or it itself sent (rt_sigqueueinfo(2)). */
+static struct handed {
+    uint32_t state; /* atomic */
+    struct info info;
+} handed[SIGRTMIN];
+enum { HANDED_FREE, HANDED_FILLING, HANDED_FULL };
+
+/* Signal-safe, any thread. */
+static void hand_to_sigd(const struct info *info)
+{
+    struct handed *h = &handed[info->signo];
+    if (!cas(&h->state, (uint32_t)HANDED_FREE, (uint32_t)HANDED_FILLING))
+        return;
+    h->info = *info;
+    store_release(&h->state, (uint32_t)HANDED_FULL); /* pairs with the acquire in take_handed */
+    sys3(__NR_tgkill, stats->pid, sigd_tid, SIGD_WAKE);
+}
+
 /* SIGSEGV and its like, on any thread. */
 static void on_fault(int sig, struct info *info, struct ucontext *uc)
 {
@@ -1142,10 +1206,11 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
     }
     struct worker *w = worker_self();
     struct kaction a = actions[sig];
-    if (w && w->cur && !w->native && info->code <= 0) { /* somebody sent it */
-        if (load_relaxed(&w->hook) || !settle_pc(&uc->mc)) {
-            /* In shim code no lock may be taken: hand it to sigd. */
-            sys4(__NR_rt_tgsigqueueinfo, stats->pid, sigd_tid, sig, P(info));
+    if (info->code <= 0 && (!w || !w->native || sys0(__NR_gettid) == w->ktid)) { /* somebody sent it; it is not a vfork child's */
+        if (w && w->native)
+            back_from_vfork(w, uc);
+        if (!w || !w->cur || load_relaxed(&w->hook) || !settle_pc(&uc->mc)) {
+            hand_to_sigd(info); /* in shim code no lock may be taken */
             return;
         }
         post_process(info);
@@ -1189,7 +1254,8 @@ static void on_foreign(int sig, struct info *info, struct ucontext *uc)
     if (w && !w->native)
         return;
     if (w && w->cur && sys0(__NR_gettid) == w->ktid) { /* the parent: to whom it may concern */
-        sys3(__NR_rt_sigqueueinfo, stats->pid, sig, P(info));
+        back_from_vfork(w, uc);
+        kernel_post(info);
         return;
     }
     if (a.handler > SIG_IGN) {
@@ -1216,13 +1282,38 @@ static void from_kernel(const struct info *info)
         post_process(info);
 }
 
+static void take_handed(void)
+{
+    for (struct handed *h = handed; h < handed + SIGRTMIN; h++)
+        if (load_acquire(&h->state) == HANDED_FULL) {
+            struct info info = h->info;
+            store_release(&h->state, (uint32_t)HANDED_FREE);
+            from_kernel(&info);
+        }
+}
+
 /* What is pending outlives exec: from here on it is in the kernel, and stays there. */
 static uint32_t exec_holds; /* atomic: threads in execve; sigd takes nothing */
 
-void signal_exec_begin(struct uthread *u)
+/* Ours are the handlers of faults, where the program ignores them: exec would make the default of that. */
+static void faults_ignored(bool natively)
+{
+    for (int sig = 1; sig < SIGRTMIN; sig++)
+        if ((SYNC_SIGNALS & SIG(sig)) && actions[sig].handler == SIG_IGN) {
+            if (natively)
+                kernel_action(sig, &actions[sig]);
+            else
+                install(sig);
+        }
+}
+
+/* Returns which of them were the thread's own. */
+uint64_t signal_exec_begin(struct uthread *u)
 {
     struct info info;
     int sig;
+    uint64_t own = u->sig.mask & u->sigmask;
+    faults_ignored(true);
     add_fetch(&exec_holds, 1u);
     sigd_review(true);
     do {
@@ -1235,10 +1326,18 @@ void signal_exec_begin(struct uthread *u)
         if (sig)
             kernel_post(&info);
     } while (sig);
+    return own;
 }
 
-void signal_exec_failed(void)
+void signal_exec_failed(struct uthread *u, uint64_t own)
 {
+    struct info info;
+    faults_ignored(false);
+    while (own && kernel_take(own, &info)) {
+        lock_take(&sig_lock);
+        enqueue(&u->sig, &info);
+        lock_drop(&sig_lock);
+    }
     add_fetch(&exec_holds, (uint32_t)-1);
     sigd_review(false);
 }
@@ -1266,7 +1365,8 @@ static int sigd_main(void *arg)
         if (r <= 0)
             continue;
         if (r == SIGD_WAKE && info.code == -6 && info.pid == stats->pid) {
-            wire_births(); /* sigd_review, sigd_births: the program's own tgkill never reach the kernel */
+            wire_births(); /* sigd_review, sigd_births, hand_to_sigd: the program's own tgkill never reach the kernel */
+            take_handed();
             continue;
         }
         from_kernel(&info);
@@ -1286,7 +1386,7 @@ static void install(int sig)
         k.handler = (uint64_t)on_fault;
         k.flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER;
         k.restorer = (uint64_t)kernel_restorer;
-        k.mask = ~SYNC_SIGNALS;
+        k.mask = ~MEMORY_SIGNALS;
     } else if (a->handler <= SIG_IGN)
         k = *a;
     else {
@@ -1313,6 +1413,13 @@ static void settle(uint64_t set)
         from_kernel(&info);
     sigd_review(true);
     hook_exit();
+}
+
+/* SIGCHLD is sent before wait4(2) can tell of the child: who handles, or waits for, the one finds it when the other returns. */
+void signal_child_waited(void)
+{
+    if (load_relaxed(&actions[SIGCHLD].handler) > SIG_IGN || (uthread_self()->sigmask & SIG(SIGCHLD)))
+        settle(SIG(SIGCHLD));
 }
 
 static uint64_t sig_bit(int sig)
@@ -1352,6 +1459,10 @@ long emul_rt_sigaction(struct frame *f)
         if (a.handler == SIG_IGN || (a.handler == SIG_DFL && default_ignored(sig))) {
             drop_pending(&process, SIG(sig));
             hint();
+            lock_take(&uthreads_lock);
+            for (struct uthread *u = uthreads_all; u; u = u->all_next)
+                drop_pending(&u->sig, SIG(sig));
+            lock_drop(&uthreads_lock);
         }
     }
     lock_drop(&sig_lock);
@@ -1942,13 +2053,14 @@ int signal_activate(struct uthread *u, uint64_t mask)
         int32_t flags, pad;
         uint64_t size;
     } ss;
+    signalfd_mask = signalfds_open(); /* opens files, which a filter may not allow */
     signal_traps_back();
     sig_lock = (struct lock){0};
     process = (struct sigpending){0};
     process_mask_hint = 0;
     queue_free = NULL;
     waiters = NULL;
-    signalfd_mask = mask ? signalfds_open() : 0;
+    memset(handed, 0, sizeof handed);
     review_asked = review_done = exec_holds = 0;
     memset(&setxid, 0, sizeof setxid);
     memset(timers_known, 0, sizeof timers_known);
@@ -1959,7 +2071,7 @@ int signal_activate(struct uthread *u, uint64_t mask)
         if (sys4(__NR_rt_sigaction, s, 0, P(&actions[s]), 8) < 0)
             memset(&actions[s], 0, sizeof actions[s]);
     struct kaction poke = {(uint64_t)on_poke, SA_SIGINFO | SA_ONSTACK | SA_RESTORER, (uint64_t)kernel_restorer,
-                           ~SYNC_SIGNALS};
+                           ~MEMORY_SIGNALS};
     kernel_action(POKE_SIGNAL, &poke);
     for (int s = 1; s <= NSIG; s++)
         if (s != SIGKILL && s != SIGSTOP && ((SYNC_SIGNALS & SIG(s)) || actions[s].handler > SIG_IGN))

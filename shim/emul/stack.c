@@ -46,7 +46,7 @@ struct class {
 
 static struct lock lock;
 static struct class classes[CLASSES];
-static struct chunk *chunks; /* sorted by start; under lock for writing */
+static struct chunk *chunks; /* sorted by start; under lock */
 static uint32_t nchunks;
 static uint64_t low = UINT64_MAX, high;
 static int guards; /* MADV_GUARD_INSTALL works */
@@ -76,10 +76,13 @@ void stack_reset(void)
     high = 0;
 }
 
+/* Its struct stays. */
 static struct stack *find(uint64_t addr)
 {
-    if (addr < low || addr >= high)
+    if (addr < load_relaxed(&low) || addr >= load_relaxed(&high)) /* who asks for a stack knows of its chunk */
         return NULL;
+    lock_take(&lock);
+    struct stack *found = NULL;
     uint32_t a = 0, b = nchunks;
     while (a < b) {
         uint32_t m = (a + b) / 2;
@@ -88,9 +91,10 @@ static struct stack *find(uint64_t addr)
         else
             b = m;
     }
-    if (a == nchunks || addr < chunks[a].start)
-        return NULL;
-    return &chunks[a].stacks[(addr - chunks[a].start) / chunks[a].size];
+    if (a < nchunks && addr >= chunks[a].start)
+        found = &chunks[a].stacks[(addr - chunks[a].start) / chunks[a].size];
+    lock_drop(&lock);
+    return found;
 }
 
 /* Under the lock. */
@@ -119,9 +123,9 @@ static bool grow(struct class *c, uint8_t index)
     chunks[at] = (struct chunk){(uint64_t)base, (uint64_t)base + c->size * n, c->size, s, n};
     nchunks++;
     if ((uint64_t)base < low)
-        low = (uint64_t)base;
+        store_relaxed(&low, (uint64_t)base);
     if ((uint64_t)base + c->size * n > high)
-        high = (uint64_t)base + c->size * n;
+        store_relaxed(&high, (uint64_t)base + c->size * n);
     for (uint32_t i = 0; i < n; i++) {
         s[i].base = (uint64_t)base + c->size * i;
         s[i].class = index;

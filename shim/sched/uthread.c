@@ -47,6 +47,9 @@ struct uthread *uthread_alloc(void)
         free_list = u->next;
     else if (hwm < stats->nuthreads_max) {
         u = &sched.uthreads[hwm];
+        uint32_t gen = u->gen;
+        memset(u, 0, sizeof *u); /* in a fork child it was the parent's, perhaps in the midst of a wait */
+        u->gen = gen;
         u->index = hwm++;
         u->pub = stats_uthread(u->index);
         u->xsave = xsave_base + xsave_stride * u->index;

@@ -21,6 +21,7 @@
         .hidden syscall_table
         .hidden sigreturn_prepare
         .hidden sigreturn_pending
+        .hidden sigreturn_native
         .hidden foreign_dispatch
         .hidden hook_exit_slow
         .hidden after_vfork
@@ -155,9 +156,11 @@ fast_look:                                  /* a poke in [fast_look, fast_syscal
         .hidden fast_syscall
 fast_syscall:
         syscall
-        cmpq    $-2, %rax                   /* ENOENT, EINTR, EPIPE: not that simple */
+        cmpq    $-2, %rax                   /* ENOENT, EINTR, EFBIG, EPIPE: not that simple */
         je      .Lfast_slow
         cmpq    $-4, %rax
+        je      .Lfast_slow
+        cmpq    $-27, %rax
         je      .Lfast_slow
         cmpq    $-32, %rax
         je      .Lfast_slow
@@ -434,6 +437,9 @@ handler_restorer:
         movq    %rsp, %rbp
         movq    %rsp, %rdi
         andq    $-16, %rsp
+        rdgsbase %rcx
+        testq   %rcx, %rcx
+        jz      2f
         call    sigreturn_prepare
         .globl  restorer_check
         .hidden restorer_check
@@ -448,9 +454,15 @@ restorer_check:                             /* rbp -> ucontext */
         syscall
         ud2
 1:      movq    %rbp, %rdi
+        leaq    -1024(%rsp), %rsp           /* the next frame comes where this one is: keep clear of it */
         andq    $-16, %rsp
-        call    sigreturn_pending           /* delivers with restorer_check as the place to go on */
+        call    sigreturn_pending           /* another handler, in place of what we return to; or back */
         jmp     restorer_check
+2:      call    sigreturn_native            /* the child of a fork in a handler */
+        movq    %rbp, %rsp
+        movl    $15, %eax
+        syscall
+        ud2
         .globl  restorer_end
         .hidden restorer_end
 restorer_end:
