@@ -120,7 +120,7 @@ static struct timer_known *timer_known(int32_t id) /* NULL: not known */
     struct timer_known *t = &timers_known[(uint32_t)id % TIMERS];
     return t->id == id ? t : NULL;
 }
-enum { SI_TIMER = -2, SI_KERNEL = 128 };
+enum { SI_TIMER = -2, SI_KERNEL = 128, SYS_SECCOMP = 1 };
 
 void handler_restorer(void);
 extern char exit_check[], exit_rsp[], exit_jump[], pass_check[], pass_jump[];
@@ -965,7 +965,7 @@ long hook_exit_slow(struct frame *f, long ret)
     m->rip = site_end;
     m->reserved[RESERVED_TARGET] = frame_resume(f);
     m->rcx = m->rip;
-    m->rax = (uint64_t)ret;
+    m->rax = sig == SIGSYS && info.code == SYS_SECCOMP ? (uint32_t)info.value /* the call, as the kernel leaves it */ : (uint64_t)ret;
     __asm__ volatile("pushfq; popq %0" : "=r"(m->eflags));
     m->eflags &= ~0x400ull;
     m->r11 = m->eflags;
@@ -1196,6 +1196,31 @@ static void hand_to_sigd(const struct info *info)
     sys3(__NR_tgkill, stats->pid, sigd_tid, SIGD_WAKE);
 }
 
+/* Behind a `syscall` that makes a call of the program's as it is. No lock is held there. */
+static bool at_call_of_program(const struct mcontext *m)
+{
+    const char *pc = (const char *)m->rip;
+    return pc == fast_syscall + 2 || pc == pass_check || pc == sys_intr_syscall + 2;
+}
+
+/* Such a call was refused by a filter that has the program make it itself (seccomp(2), SECCOMP_RET_TRAP): it ends with ENOSYS here, and the way
+ * out of the hook runs the handler, with the registers as at the site (hook_exit_slow). */
+static void trapped(struct uthread *u, const struct info *info, struct mcontext *m)
+{
+    m->rax = (uint64_t)-ENOSYS;
+    lock_take(&sig_lock);
+    enqueue(&u->sig, info);
+    lock_drop(&sig_lock);
+    fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL);
+}
+
+/* A hook came to the end of the user thread's stack: natively the program would have a little later. */
+static bool stack_used_up(const struct worker *w, const struct mcontext *m)
+{
+    enum { NEAR = 65536 };
+    return w && w->cur && m->cr2 - (m->rsp - NEAR) < 2 * NEAR && m->rsp - (uint64_t)w->g0_base >= w->g0_top - (uint64_t)w->g0_base;
+}
+
 /* SIGSEGV and its like, on any thread. */
 static void on_fault(int sig, struct info *info, struct ucontext *uc)
 {
@@ -1217,14 +1242,17 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
         on_poke(POKE_SIGNAL, info, uc);
         return;
     }
-    bool program = !in_shim(uc->mc.rip) && !(w && load_relaxed(&w->hook));
+    bool blocked = w && w->cur && !w->native && (w->cur->sigmask & SIG(sig));
+    if (sig == SIGSYS && w && w->cur && !w->native && at_call_of_program(&uc->mc) && a.handler > SIG_IGN && !blocked) {
+        trapped(w->cur, info, &uc->mc);
+        return;
+    }
+    bool program = (!in_shim(uc->mc.rip) && !(w && load_relaxed(&w->hook))) || (sig == SIGSYS && at_call_of_program(&uc->mc)) ||
+                   (a.handler <= SIG_IGN && stack_used_up(w, &uc->mc));
     if (!program) {
-        uint64_t mask = ~0ull;
-        (void)mask;
         fatal("signal %d in shim code at %p (shim + 0x%lx), address 0x%lx", sig, (void *)uc->mc.rip,
               uc->mc.rip - (uint64_t)shim_text_begin, uc->mc.cr2);
     }
-    bool blocked = w && w->cur && !w->native && (w->cur->sigmask & SIG(sig));
     if (a.handler <= SIG_IGN || blocked) {
         /* As the kernel: a blocked or ignored fault kills. Back to the faulting instruction without us. */
         struct kaction dfl = {0};
@@ -2020,7 +2048,7 @@ static bool traps_fail;
 static void on_trap(int sig, struct info *info, struct ucontext *uc)
 {
     (void)sig;
-    if (info->code == 1 /* SYS_SECCOMP */)
+    if (info->code == SYS_SECCOMP)
         uc->mc.rax = (uint64_t)-ENOSYS;
     else
         trap_other = true;
