@@ -129,7 +129,7 @@ int signal_activate(struct uthread *u, uint64_t mask); /* read actions, install 
 void signal_mask_start(struct uthread *u, uint64_t mask); /* of a new user thread */
 void signal_recheck_self(void); /* have the next way out of a hook look for signals */
 /* In a fork child: actions, mask and alternate stack as the program has them. */
-void signal_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size);
+void signal_child(const struct uthread *u);
 /* A mask for the length of one call; sigsuspend(2), ppoll(2). A handler that runs takes the saved one over. */
 void signal_mask_push(struct uthread *u, uint64_t set);
 void signal_mask_pop(struct uthread *u);
@@ -161,7 +161,7 @@ void netpoll_reset(void);
 
 int handoff_reactivate(void); /* a dormant (forked) process makes a thread again */
 void process_vforked(struct worker *w);
-void process_in_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size);
+void process_in_child(const struct uthread *u); /* of the one that forked. On its stack */
 long process_clone(struct frame *f, uint64_t flags, bool own_stack);
 
 #endif

@@ -46,23 +46,24 @@ static long do_fork(struct frame *f)
     fd_share_all();
     if (u->tid == stats->pid)
         thread_name_refresh(u);
-    uint64_t mask = u->sigmask, alt_sp = u->altstack.sp, alt_size = u->altstack.size;
-    long r = sys_intr(f);
-    if (r != 0)
-        return r;
     slack_for_child(u);
+    long r = sys_intr(f);
+    if (r != 0) {
+        slack_for_worker();
+        return r;
+    }
     sys2(__NR_prctl, 15 /* PR_SET_NAME */, P(u->pub->name));
     /* The child: no worker under it any more, so not back the way we came. */
     struct frame g = *f;
     g.rax = 0;
     g.rip = frame_resume(f);
     g.rsp = frame_rsp(f);
-    process_in_child(mask, alt_sp, alt_size);
+    process_in_child(u);
     frame_jump(&g);
 }
 
 /* In the child of fork, on the stack of the thread that called it. */
-void process_in_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size)
+void process_in_child(const struct uthread *u)
 {
     store_seq(&gs_doubtful, 1u);
     __asm__ volatile("wrgsbase %0" : : "r"(0ul));
@@ -74,7 +75,7 @@ void process_in_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size)
     netpoll_reset();
     kwait_reset();
     futexd_reset();
-    signal_child(mask, alt_sp, alt_size);
+    signal_child(u); /* its memory stays as it was, until the next activation */
 }
 
 /* vfork, posix_spawn: leave through the site's own syscall instruction; see above. */

@@ -124,7 +124,7 @@ enum { SI_TIMER = -2, SI_KERNEL = 128, SYS_SECCOMP = 1 };
 
 void handler_restorer(void);
 extern char exit_check[], exit_rsp[], exit_jump[], pass_check[], pass_jump[];
-extern char fast_look[], fast_syscall[], fast_check[], fast_jump[];
+extern char entry_probe[], fast_look[], fast_syscall[], fast_check[], fast_jump[];
 extern char sys_intr_look[], sys_intr_syscall[], sys_intr_abort[], restorer_check[], restorer_end[];
 extern char uaccess_begin[], uaccess_end[], uaccess_fault[];
 extern char shim_text_begin[] __asm__("__ehdr_start"), shim_text_end[] __asm__("etext");
@@ -1153,6 +1153,7 @@ static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
     setxid_here();
     if (!w || !w->cur)
         return;
+    memset(uc->mc.reserved, 0, sizeof uc->mc.reserved); /* the kernel leaves there what was on the stack */
     if (unlikely(w->native)) { /* a vfork child's, or the parent's that has made no call since */
         if (sys0(__NR_gettid) != w->ktid)
             return;
@@ -1231,6 +1232,7 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
     }
     struct worker *w = worker_self();
     struct kaction a = actions[sig];
+    memset(uc->mc.reserved, 0, sizeof uc->mc.reserved);
     if (info->code <= 0 && (!w || !w->native || sys0(__NR_gettid) == w->ktid)) { /* somebody sent it; it is not a vfork child's */
         if (w && w->native)
             back_from_vfork(w, uc);
@@ -1247,6 +1249,10 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
         trapped(w->cur, info, &uc->mc);
         return;
     }
+    if ((char *)uc->mc.rip == entry_probe) { /* r11 -> stub: nothing is done yet */
+        uc->mc.rip = uc->mc.reserved[RESERVED_SHOWN] = *(const uint64_t *)(uc->mc.r11 + STUB_SITE_END) - 2;
+        uc->mc.reserved[RESERVED_TARGET] = uc->mc.r11 + STUB_ENTER;
+    }
     bool program = (!in_shim(uc->mc.rip) && !(w && load_relaxed(&w->hook))) || (sig == SIGSYS && at_call_of_program(&uc->mc)) ||
                    (a.handler <= SIG_IGN && stack_used_up(w, &uc->mc));
     if (!program) {
@@ -1259,6 +1265,8 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
         kernel_action(sig, &dfl);
         stats_remove();
         futex_process_ends();
+        if (uc->mc.reserved[RESERVED_SHOWN])
+            uc->mc.rip = uc->mc.reserved[RESERVED_TARGET];
         if (info->code <= 0 || sig == SIGTRAP) /* would not come again by itself */
             sys3(__NR_tgkill, sys0(__NR_getpid), sys0(__NR_gettid), sig);
         return;
@@ -2123,7 +2131,7 @@ int signal_activate(struct uthread *u, uint64_t mask)
 }
 
 /* In a fork child, still on the forking thread's stack. */
-void signal_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size)
+void signal_child(const struct uthread *u)
 {
     sig_lock = (struct lock){0};
     struct kaction dfl = {0};
@@ -2135,7 +2143,7 @@ void signal_child(uint64_t mask, uint64_t alt_sp, uint64_t alt_size)
         void *sp;
         int32_t flags, pad;
         uint64_t size;
-    } ss = {(void *)alt_sp, alt_size ? 0 : 2, 0, alt_size};
+    } ss = {(void *)u->altstack.sp, u->altstack.size ? u->altstack.flags & SS_AUTODISARM : SS_DISABLE, 0, u->altstack.size};
     sys2(__NR_sigaltstack, P(&ss), 0);
-    signal_mask_native(mask);
+    signal_mask_native(u->sigmask);
 }

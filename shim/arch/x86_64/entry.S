@@ -32,6 +32,7 @@
         .hidden gs_doubtful
         .text
 
+#define STACK_USED 1408 /* by most calls, read(2) that parks among them: no further line is touched */
 #define SITE_BYTES 144 /* what PUSH_SITE takes: the red zone, site_end, the stub */
 
 /* The unwinder's view where nothing is on the stack: the return address lies in the stub, which r11 points to. */
@@ -121,6 +122,10 @@ handoff_entry:
 .Lours:
         cmpl    $0, %gs:WORKER_NATIVE
         jne     .Lmaybe_child
+        .globl  entry_probe
+        .hidden entry_probe
+entry_probe:                                /* is there stack for us? Here a fault is the program's still (signal.c) */
+        testb   $0, -STACK_USED(%rsp)
         PUSH_SITE
         cmpq    $SYSCALL_TABLE_SIZE, %rax
         jae     .Lpass                      /* unsigned: negative numbers too */
