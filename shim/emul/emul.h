@@ -141,6 +141,9 @@ void signal_post_thread(struct uthread *u, int sig, const void *info); /* SIGPIP
 void signal_raise_self(int sig);
 uint64_t signal_exec_begin(struct uthread *u); /* before execve(2); and if it came back, with what it returned. Not in a hook */
 void signal_exec_failed(struct uthread *u, uint64_t own);
+/* Act on sig, which stops by default, as a terminal has it done to who is in the background. 0: the process was stopped, if it can be; -ERESTARTSYS: the
+ * caller has a handler to run; -EINVAL: it blocks or ignores it. From hook == 0. */
+long signal_stop(int sig);
 void signal_child_waited(void); /* wait4(2) and its kin told of a child: SIGCHLD came before. From hook == 0 */
 void signal_move(struct uthread *u); /* it was wired by the caller: have it go to its home soon. Any worker */
 void signal_uthread_exit(struct uthread *u);

@@ -389,6 +389,21 @@ static cold bool tells_room(int fd)
     return is_tty(fd) || fd_is_called(fd, EVENTFD);
 }
 
+/* A read of the terminal by a process in the background failed: since workers block all signals the kernel takes SIGTTIN for blocked. Natively
+ * it stops the process (or runs a handler), and the read goes on when it is continued. That of an orphaned process group fails (EIO):
+ * it was not stopped if the read fails again and again. */
+static cold long tty_background_read(struct frame *f, struct fdcall *c, long r)
+{
+    enum { SIGTTIN = 21, TRIES = 3 };
+    for (int i = 0; i < TRIES && r == -5 /* EIO */ && tty_reads_by_clock(c->fd); i++) {
+        long stopped = signal_stop(SIGTTIN);
+        if (stopped)
+            return stopped == -ERESTARTSYS ? stopped : r;
+        r = native_on(f, c);
+    }
+    return r;
+}
+
 /* Look, then make the call in f. */
 static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64_t total)
 {
@@ -407,6 +422,8 @@ static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64
         if (ready(c->fd, dir) || (dir == DIR_IN && tty_reads_by_clock(c->fd))) {
             fdcall_native(c);
             long r = native_on(f, c);
+            if (unlikely(r == -5 /* EIO */) && dir == DIR_IN)
+                r = tty_background_read(f, c, r);
             fd_turn_end(c, dir, true);
             return end(c, r);
         }

@@ -1458,6 +1458,20 @@ void signal_child_waited(void)
         settle(SIG(SIGCHLD));
 }
 
+long signal_stop(int sig)
+{
+    uint64_t handler = load_relaxed(&actions[sig].handler);
+    if (handler == SIG_IGN || (uthread_self()->sigmask & SIG(sig)))
+        return -EINVAL;
+    if (handler != SIG_DFL) {
+        signal_raise_self(sig);
+        return -ERESTARTSYS;
+    }
+    sys2(__NR_kill, 0, sig);
+    settle(SIG(sig));
+    return 0;
+}
+
 static uint64_t sig_bit(int sig)
 {
     return sig >= 1 && sig <= NSIG ? SIG(sig) : 0;
