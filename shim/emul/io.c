@@ -364,9 +364,9 @@ static bool is_tty(int fd)
     return sys3(__NR_ioctl, fd, 0x5401 /* TCGETS */, P(termios)) == 0;
 }
 
-/* A terminal that answers without anything to read (VMIN 0), or whose reader is in the background and must be stopped: the
- * kernel's business. */
-static bool tty_reads_by_clock(int fd)
+/* A terminal that answers without anything to read (VMIN 0), or to a short read before it tells of something to read (VMIN above that), or whose
+ * reader is in the background and must be stopped: the kernel's business. */
+static bool tty_reads_by_clock(int fd, uint64_t total)
 {
     struct {
         uint32_t i, o, c, l;
@@ -375,7 +375,7 @@ static bool tty_reads_by_clock(int fd)
     int32_t group = 0;
     if (sys3(__NR_ioctl, fd, 0x5401 /* TCGETS */, P(&t)) < 0)
         return false;
-    if (!(t.l & 2 /* ICANON */) && t.cc[6 /* VMIN */] == 0)
+    if (!(t.l & 2 /* ICANON */) && (t.cc[6 /* VMIN */] == 0 || (t.cc[5 /* VTIME */] == 0 && t.cc[6] > total)))
         return true;
     return sys3(__NR_ioctl, fd, 0x540f /* TIOCGPGRP */, P(&group)) == 0 && group != sys1(__NR_getpgid, 0);
 }
@@ -395,7 +395,7 @@ static cold bool tells_room(int fd)
 static cold long tty_background_read(struct frame *f, struct fdcall *c, long r)
 {
     enum { SIGTTIN = 21, TRIES = 3 };
-    for (int i = 0; i < TRIES && r == -5 /* EIO */ && tty_reads_by_clock(c->fd); i++) {
+    for (int i = 0; i < TRIES && r == -5 /* EIO */ && tty_reads_by_clock(c->fd, UINT64_MAX); i++) {
         long stopped = signal_stop(SIGTTIN);
         if (stopped)
             return stopped == -ERESTARTSYS ? stopped : r;
@@ -408,6 +408,7 @@ static cold long tty_background_read(struct frame *f, struct fdcall *c, long r)
 static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64_t total)
 {
     enum stats_wait why = dir == DIR_IN ? WAIT_READ : WAIT_WRITE;
+    bool tty_waited = false;
     if (total < 128 && total != 8 && !is_tty(c->fd)) { /* perhaps too small for a signalfd and its kin: EINVAL at once */
         fdcall_native(c);
         return end(c, native_on(f, c));
@@ -419,11 +420,13 @@ static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64
         if (w != WAKE_EVENT)
             return end(c, wait_result(w, INT64_MAX, 0));
         uint32_t edges = fd_edges(c->rec, dir);
-        if (ready(c->fd, dir) || (dir == DIR_IN && tty_reads_by_clock(c->fd))) {
+        if (ready(c->fd, dir) || (dir == DIR_IN && tty_reads_by_clock(c->fd, total))) {
             fdcall_native(c);
             long r = native_on(f, c);
             if (unlikely(r == -5 /* EIO */) && dir == DIR_IN)
                 r = tty_background_read(f, c, r);
+            if (unlikely(r == 0) && tty_waited && (poll_now(c->fd, 0) & POLLHUP))
+                r = -5; /* who waits is told of the hang-up so; who comes later, that it is the end */
             fd_turn_end(c, dir, true);
             return end(c, r);
         }
@@ -432,6 +435,7 @@ static long look_and_call(struct frame *f, struct fdcall *c, uint8_t dir, uint64
             fdcall_native(c);
             return end(c, native_on(f, c));
         }
+        tty_waited = dir == DIR_IN && is_tty(c->fd);
         long r = block(c, dir, edges, INT64_MAX, why, 0);
         if (r == WAIT_NATIVE)
             return end(c, native_on(f, c));

@@ -384,6 +384,8 @@ static long message(struct frame *f, bool nowait)
 
 long emul_msgrcv(struct frame *f)
 {
+    if (f->r8 & 040000 /* MSG_COPY: with IPC_NOWAIT only */)
+        return native_sys(f);
     return message(f, f->r8 & IPC_NOWAIT);
 }
 
@@ -554,7 +556,7 @@ long emul_mq_timedreceive(struct frame *f)
 
 /* ---- wait4(2), waitid(2) ---- */
 
-enum { WNOHANG = 1, P_PID = 1 };
+enum { WNOHANG = 1, P_PID = 1, P_PIDFD = 3, WNOTHREAD = 0x20000000 };
 
 static long try_wait4(struct kcall *k)
 {
@@ -564,8 +566,14 @@ static long try_wait4(struct kcall *k)
     return r == 0 ? WOULD_BLOCK : r;
 }
 
+/* WNOTHREAD means the children of this thread only. To the kernel they are those of the worker that made them: so all are waited for. */
 long emul_wait4(struct frame *f)
 {
+    if (unlikely(f->rdx & WNOTHREAD)) {
+        struct frame g = *f;
+        g.rdx &= ~(uint64_t)WNOTHREAD;
+        return emul_wait4(&g);
+    }
     int pid = (int)f->rdi;
     if (f->rdx & WNOHANG) {
         long now = native_sys(f);
@@ -614,7 +622,12 @@ static long try_waitid(struct kcall *k)
 
 long emul_waitid(struct frame *f)
 {
-    if (f->r10 & WNOHANG)
+    if (unlikely(f->r10 & WNOTHREAD)) {
+        struct frame g = *f;
+        g.r10 &= ~(uint64_t)WNOTHREAD;
+        return emul_waitid(&g);
+    }
+    if ((f->r10 & WNOHANG) || ((int)f->rdi == P_PIDFD && (sys2(__NR_fcntl, (int)f->rsi, 3 /* F_GETFL */) & 04000)))
         return native_sys(f);
     struct kcall k = {.f = f, .try = try_waitid,
                       .key = key_of(KIND_CHILD, (int)f->rdi == P_PID ? (uint32_t)f->rsi : 0), .deadline = INT64_MAX};

@@ -115,6 +115,12 @@ static long interrupted(int64_t deadline)
     return -ERESTARTNOHAND;
 }
 
+/* Nothing is ready and there is no time left: a signal that waits, perhaps let in by the mask given with the call, goes first. */
+static long out_of_time(int64_t deadline)
+{
+    return load_relaxed(&uthread_self()->attn) & ATTN_SIGNAL ? interrupted(deadline) : 0;
+}
+
 /* A struct timespec of the program's. 0 and *ns (-1: no limit), or -errno. */
 static long get_timeout(uint64_t at, int64_t *ns)
 {
@@ -264,7 +270,7 @@ static long poll_parked(struct pollfd64 *fds, struct fdwaiter *w, uint32_t n, in
     sample_edges(&p.set);
     long r = sys3(__NR_poll, P(fds), n, 0);
     if (r != 0 || deadline <= now_ns())
-        return r;
+        return r ? r : out_of_time(deadline);
     return wait_many(&p.set, poll_look, &p, deadline);
 }
 
@@ -294,7 +300,7 @@ static long poll_many(struct frame *f, uint64_t n, int64_t deadline)
     g.rdx = 0;
     long r = native_sys(&g);
     if (r != 0 || deadline <= now_ns())
-        return r;
+        return r ? r : out_of_time(deadline);
     if (n > PARKED_AT_MOST) {
         struct timespec64 left;
         g.nr = __NR_ppoll;
@@ -412,7 +418,7 @@ static long select_copied(struct frame *f, struct select_call *c, int64_t deadli
         struct timespec64 left;
         long r = select_look(c);
         if (r != 0 || deadline <= now_ns())
-            return r;
+            return r ? r : out_of_time(deadline);
         struct frame g = *f;
         for (int k = 0; k < 3; k++)
             if (c->sets[k])
@@ -433,8 +439,8 @@ static long select_copied(struct frame *f, struct select_call *c, int64_t deadli
     fill_waiters(c);
     sample_edges(&c->set);
     long r = select_look(c);
-    if (r == 0 && deadline > now_ns())
-        r = wait_many(&c->set, select_look, c, deadline);
+    if (r == 0)
+        r = deadline > now_ns() ? wait_many(&c->set, select_look, c, deadline) : out_of_time(deadline);
     if (size)
         sys_unmap(c->set.w, size);
     return r;

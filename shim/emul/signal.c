@@ -1595,10 +1595,12 @@ long emul_rt_sigtimedwait(struct frame *f)
             return -EFAULT;
         if (t.sec < 0 || t.nsec < 0 || t.nsec >= NSEC_PER_SEC)
             return -EINVAL;
-        deadline = t.sec > (1ll << 32) ? INT64_MAX - 1 : now_ns() + t.sec * NSEC_PER_SEC + t.nsec;
-        if (t.sec == 0 && t.nsec == 0)
-            deadline = 0;
+        deadline = u->restart_when                ? u->restart_when /* made again since no handler ran: to the same end */
+                   : t.sec == 0 && t.nsec == 0 ? 0
+                   : t.sec > (1ll << 32)       ? INT64_MAX - 1
+                                               : now_ns() + t.sec * NSEC_PER_SEC + t.nsec;
     }
+    u->restart_when = 0;
     hook_enter();
     lock_take(&sig_lock);
     int sig = dequeue(&u->sig, set, &info);
@@ -1631,6 +1633,8 @@ long emul_rt_sigtimedwait(struct frame *f)
             lock_drop(&sig_lock);
         }
         r = why == WAKE_EVENT ? w.got : why == WAKE_TIMEOUT ? -EAGAIN : -ERESTARTNOHAND;
+        if (r == -ERESTARTNOHAND && deadline != INT64_MAX)
+            u->restart_when = deadline;
     }
     hook_exit();
     if (r > 0 && f->rsi && uaccess_copy((void *)f->rsi, &info, sizeof info))

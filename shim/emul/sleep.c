@@ -29,6 +29,9 @@ static long sleep_until(struct frame *f, int64_t when, bool absolute, struct tim
 static long do_sleep(struct frame *f, int clock, int flags, const void *req, void *rem)
 {
     struct timespec64 t;
+    struct uthread *u = uthread_self();
+    int64_t again = u->restart_when; /* made again since no handler ran: to the same end */
+    u->restart_when = 0;
     if (uaccess_copy(&t, req, sizeof t))
         return -EFAULT;
     if (t.sec < 0 || t.nsec < 0 || t.nsec >= NSEC_PER_SEC)
@@ -49,12 +52,7 @@ static long do_sleep(struct frame *f, int clock, int flags, const void *req, voi
         return 0;
     }
     int64_t when = ns > INT64_MAX - 1 - now ? INT64_MAX - 1 : now + ns;
-    struct uthread *u = uthread_self();
-    if (u->restart_when) { /* made again since no handler ran: to the same end */
-        when = u->restart_when;
-        u->restart_when = 0;
-    }
-    return sleep_until(f, when, flags & TIMER_ABSTIME, rem);
+    return sleep_until(f, again ? again : when, flags & TIMER_ABSTIME, rem);
 }
 
 long emul_nanosleep(struct frame *f)
