@@ -155,6 +155,8 @@ static const char *refused_call(void)
     return NULL;
 }
 
+#define SPACE_LEAST (2ul << 30)
+
 static bool look(void)
 {
     uint64_t gs = 1;
@@ -174,6 +176,14 @@ static bool look(void)
     const char *call = refused_call();
     if (call) {
         snprintf(why_not, sizeof why_not, "the system call %s is refused (seccomp?)", call);
+        return false;
+    }
+    /* The tables are large and hardly touched; what is mapped of them when one does not fit would be missing to the program. */
+    uint64_t space[2] = {~0ull, ~0ull};
+    sys4(__NR_prlimit64, 0, 9 /* RLIMIT_AS */, 0, P(space));
+    if (space[0] < SPACE_LEAST) {
+        snprintf(why_not, sizeof why_not, "the address space is limited (ulimit -v) to %lu MB: handoff's tables need %lu", (unsigned long)(space[0] >> 20),
+                 (unsigned long)(SPACE_LEAST >> 20));
         return false;
     }
     int others = other_threads();

@@ -190,7 +190,7 @@ static void print_statistics(const struct process *child, const struct run_argum
                  "handoff; `handoff check %s` tells which",
                  a->command[0], a->command[0]);
     }
-    if (fflush(to) || ferror(to))
+    if ((fflush(to) || ferror(to)) && errno != EPIPE)
         complain("%s: %s", a->stats_file ? a->stats_file : "standard error", strerror(errno));
 }
 
@@ -252,6 +252,7 @@ static int run_watched(const struct run_arguments *a, const struct report *r)
         return fail("fork", strerror(errno));
     if (child == 0)
         child_main(a, &old, sigchld, pipe_fds[1], parent);
+    signal(SIGPIPE, SIG_IGN); /* who reads the statistics may be gone: we end as the command all the same */
     close(pipe_fds[1]);
     if (read(pipe_fds[0], &error, sizeof error) == sizeof error) { /* returns at exec, by cloexec */
         waitpid(child, &status, 0);

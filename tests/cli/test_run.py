@@ -146,6 +146,17 @@ def test_stats_are_printed_at_the_end():
     assert os.listdir(support.directory / "runtime/handoff") == []
 
 
+def test_stats_nobody_reads_leave_the_status():
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run([str(support.tool), "run", "--stats", "sh", "-c", "exit 7"], stdin=subprocess.DEVNULL,
+                              stdout=writer, stderr=writer, timeout=20)
+    finally:
+        os.close(writer)
+    assert done.returncode == 7
+
+
 def test_stats_to_a_file():
     path = support.directory / "out"
     p = Process(support.tool, "run", f"--stats={path}", support.fakepage)
