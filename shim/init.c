@@ -455,6 +455,13 @@ __attribute__((constructor)) static void load(void)
         pthread_atfork(before_fork, in_parent, in_child);
 }
 
+/* The page of a process that stayed native is its own to remove: it makes no call that is seen. (_exit(2) leaves it for `handoff ps`.) */
+__attribute__((destructor)) static void unload(void)
+{
+    if (stats && stats->state == STATS_REFUSED && stats->pid == (int32_t)sys0(__NR_getpid))
+        stats_remove();
+}
+
 /* ---- interposed symbols ---- */
 
 static struct uthread *current(void)

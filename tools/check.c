@@ -59,7 +59,7 @@ static void judge_page(struct report *r, const struct page *page)
                    *h->reason ? h->reason : "activation was refused, for no given reason");
         break;
     default:
-        report_add(r, FINDING_NATIVE, "look again", "it is ending");
+        report_add(r, FINDING_NATIVE, "look again", "it is ending, or became another program (execve)");
     }
 }
 

@@ -141,7 +141,9 @@ long emul_execve(struct frame *f)
     futex_exec_begin();
     mask_for_child(u);
     slack_for_child(u);
+    store_relaxed(&stats->state, STATS_ENDED); /* the page outlives us in the new image's process */
     long r = sys_intr(f);
+    store_relaxed(&stats->state, STATS_ACTIVE);
     slack_for_worker();
     mask_for_worker();
     futex_guard();

@@ -139,6 +139,7 @@ int stats_init(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads)
     if (r < 0 && r > -4096)
         return (int)r;
     stats = (struct stats_header *)r;
+    sys3(__NR_madvise, r, (long)size_total, 16 /* MADV_DONTDUMP: unlinked by then, it would be in the core file, holes and all */);
     rings = sys_map(NULL, sizeof(struct event) * EVENT_RING * (nprocs + 1), 3, 0);
     if (!rings)
         return -12;
