@@ -65,15 +65,22 @@ static int sockopt(int fd, int opt)
     return v;
 }
 
+/* SO_RCVTIMEO, SO_SNDTIMEO in ns; INT64_MAX: none. */
+static int64_t socket_limit(int fd, int opt)
+{
+    int64_t tv[2] = {0, 0};
+    uint32_t len = sizeof tv;
+    if (sys5(__NR_getsockopt, fd, 1, opt, P(tv), P(&len)) < 0 || (tv[0] == 0 && tv[1] == 0))
+        return INT64_MAX;
+    return tv[0] * NSEC_PER_SEC + tv[1] * 1000;
+}
+
 static int64_t socket_deadline(struct fdcall *c, uint16_t flag, int opt)
 {
     if (likely(!(load_relaxed(&c->rec->flags) & (flag | FDF_SHARED)))) /* shared: it may be set elsewhere */
         return INT64_MAX;
-    int64_t tv[2] = {0, 0};
-    uint32_t len = sizeof tv;
-    if (sys5(__NR_getsockopt, c->fd, 1, opt, P(tv), P(&len)) < 0 || (tv[0] == 0 && tv[1] == 0))
-        return INT64_MAX;
-    return now_ns() + tv[0] * NSEC_PER_SEC + tv[1] * 1000;
+    int64_t limit = socket_limit(c->fd, opt);
+    return limit == INT64_MAX ? limit : now_ns() + limit;
 }
 
 static int16_t poll_now(int fd, int16_t events)
@@ -1245,7 +1252,7 @@ static long do_splice(struct frame *f, int in_fd, int out_fd, uint64_t n, uint64
                 r = block_on(out.fd, DIR_OUT, &out_until);
             else if ((!in.waits && !ready(in.fd, DIR_IN)) || (!out.waits && !ready(out.fd, DIR_OUT)))
                 return -EAGAIN; /* of an end that does not wait */
-            else if (out.socket && now_ns() - begun > 1000000)
+            else if (out.socket && now_ns() - begun >= socket_limit(out.fd, 21))
                 return -EAGAIN; /* SO_SNDTIMEO */
             else
                 r = 0; /* somebody was faster */

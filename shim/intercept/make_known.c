@@ -54,7 +54,8 @@ int main(void)
     const struct intercept_config config = {0};
     struct intercept_report report;
     struct intercept_plan *plan;
-    struct found objects[8];
+    enum { OBJECTS = 8 };
+    struct found objects[OBJECTS];
     unsigned count = 0;
 
     puts("/* Made by make_known.c. */\n#include \"intercept/intercept.h\"\n");
@@ -65,8 +66,10 @@ int main(void)
     for (size_t i = 0; plan && i < plan->objects.count; i++) {
         const struct intercept_object *object = (const struct intercept_object *)plan->objects.data + i;
         struct found *found = &objects[count];
+        if (!object->critical || count == OBJECTS)
+            continue;
         found->of = object;
-        if (!object->critical || count == 8 || !dl_iterate_phdr(find_object, found) || !found->object.build_id)
+        if (!dl_iterate_phdr(find_object, found) || !found->object.build_id)
             continue;
         printf("/* %s */\nstatic const struct intercept_known_site sites%u[] = {\n", object->name, count);
         const struct intercept_site *sites = plan->sites.data;
