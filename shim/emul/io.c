@@ -1208,6 +1208,7 @@ static long block_on(int fd, uint8_t dir, int64_t *deadline)
 
 struct splice_end {
     int fd;
+    struct fdrec *rec; /* NULL: no descriptor, or one we keep no record of */
     bool pipe, socket, waits; /* waits: not O_NONBLOCK, and of a kind that does */
 };
 
@@ -1215,7 +1216,7 @@ static struct splice_end splice_end(int fd)
 {
     struct fdrec *rec = fd_rec(fd);
     enum fd_type t = rec ? fd_type(rec, fd) : FD_FILE;
-    return (struct splice_end){fd, t == FD_PIPE, fd_is_socket(t), t != FD_FILE && !fd_nonblock(rec, fd)};
+    return (struct splice_end){fd, rec, t == FD_PIPE, fd_is_socket(t), t != FD_FILE && !fd_nonblock(rec, fd)};
 }
 
 /* splice(2), tee(2), of n bytes. SPLICE_F_NONBLOCK speaks of pipes: with it the kernel is tried, and says EAGAIN where a pipe is to be
@@ -1242,8 +1243,10 @@ static long do_splice(struct frame *f, int in_fd, int out_fd, uint64_t n, uint64
             r = full ? native_block(f) : native_sys(f);
             *flags &= ~(uint64_t)SPLICE_F_NONBLOCK;
             if (r != -EAGAIN) {
-                fd_pass_on(fd_rec(in.fd), DIR_IN);
-                fd_pass_on(fd_rec(out.fd), DIR_OUT);
+                if (in.rec)
+                    fd_pass_on(in.rec, DIR_IN);
+                if (out.rec)
+                    fd_pass_on(out.rec, DIR_OUT);
                 return r;
             }
             if (in.pipe && in.waits && !ready(in.fd, DIR_IN))

@@ -72,8 +72,21 @@ static void *waits_for_room(void *arg)
     return arg;
 }
 
+static void *to_nowhere(void *arg)
+{
+    int ends[2];
+    CHECK_OK(pipe2(ends, O_CLOEXEC));
+    CHECK_ERR(splice(ends[0], NULL, -1, NULL, 10, 0), EBADF);
+    CHECK_ERR(splice(-1, NULL, ends[1], NULL, 10, 0), EBADF);
+    CHECK_ERR(tee(ends[0], 2000000, 10, 0), EBADF);
+    close(ends[0]);
+    close(ends[1]);
+    return arg;
+}
+
 int main(void)
 {
+    t_join(t_go(to_nowhere, NULL));
     t_join(t_go(would_wait, NULL));
     pthread_t threads[WAITING];
     CHECK_OK(pipe(room));
