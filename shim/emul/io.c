@@ -1010,6 +1010,12 @@ long emul_sendmmsg(struct frame *f)
     if (!fd_is_socket(t))
         return native_sys(f);
     uint32_t vlen = (uint32_t)f->rdx < 1024 ? (uint32_t)f->rdx : 1024;
+    if (flags & MSG_DONTWAIT) {
+        for (uint32_t i = 0; i < vlen && !uaccess_copy(&mm, (void *)(f->rsi + i * sizeof mm), sizeof mm); i++)
+            if (mm.m.controllen)
+                share_passed(&mm.m);
+        return native_sys(f);
+    }
     for (uint32_t i = 0; i < vlen; i++) {
         uint64_t at = f->rsi + i * sizeof mm;
         if (uaccess_copy(&mm, (void *)at, sizeof mm))
