@@ -12,6 +12,8 @@
 #define unlikely(x)  __builtin_expect(!!(x), 0)
 
 #define cold         __attribute__((__cold__, __noinline__))
+/* Kept out of its callers, whose frames then are small: for what they seldom need (docs/design/switch.md, "What a parked thread has in the cache"). */
+#define apart        __attribute__((__noinline__))
 #define always_inline inline __attribute__((__always_inline__))
 #define cacheline    __attribute__((__aligned__(64)))
 

@@ -225,7 +225,7 @@ static void count_park(enum stats_wait why)
 }
 
 /* In hook state, rec locked; returns unlocked and TRYING. */
-static enum wake wait_armed(struct fdcall *c, struct fdrec *rec, uint8_t dir, int64_t deadline, enum stats_wait why,
+static always_inline enum wake wait_armed(struct fdcall *c, struct fdrec *rec, uint8_t dir, int64_t deadline, enum stats_wait why,
                             bool turn)
 {
     struct uthread *u = uthread_self();
@@ -428,9 +428,10 @@ void fd_prefetch(uint32_t fd, uint32_t step)
     if (step == 1) {
         __builtin_prefetch(u, 1);
         __builtin_prefetch(&u->waitw, 1);
+    } else {
+        uthread_prefetch(u);
         __builtin_prefetch((char *)&load_relaxed(&rec->head)->dir, 1);
-    } else
-        __builtin_prefetch(load_relaxed(&u->pub), 1);
+    }
 }
 
 uint32_t fd_event(uint32_t fd, uint32_t gen, uint32_t ev, struct uthread **list)

@@ -41,8 +41,14 @@ struct msghdr64 {
 
 enum op { OP_RECV, OP_RECVMSG, OP_READV };
 
+static apart long try_readv(const struct frame *f, int fd)
+{
+    struct msghdr64 m = {.iov = f->rsi, .iovlen = f->rdx};
+    return sys3(__NR_recvmsg, fd, P(&m), MSG_DONTWAIT);
+}
+
 /* One try, not blocking. */
-static long try_recv(const struct frame *f, int fd, enum op op, uint32_t flags)
+static inline long try_recv(const struct frame *f, int fd, enum op op, uint32_t flags)
 {
     switch (op) {
     case OP_RECV:
@@ -50,10 +56,8 @@ static long try_recv(const struct frame *f, int fd, enum op op, uint32_t flags)
                     f->nr == __NR_recvfrom ? (long)f->r8 : 0, f->nr == __NR_recvfrom ? (long)f->r9 : 0);
     case OP_RECVMSG:
         return sys3(__NR_recvmsg, fd, (long)f->rsi, flags | MSG_DONTWAIT);
-    default: {
-        struct msghdr64 m = {.iov = f->rsi, .iovlen = f->rdx};
-        return sys3(__NR_recvmsg, fd, P(&m), MSG_DONTWAIT);
-    }
+    default:
+        return try_readv(f, fd);
     }
 }
 
@@ -66,7 +70,7 @@ static int sockopt(int fd, int opt)
 }
 
 /* SO_RCVTIMEO, SO_SNDTIMEO in ns; INT64_MAX: none. */
-static int64_t socket_limit(int fd, int opt)
+static apart int64_t socket_limit(int fd, int opt)
 {
     int64_t tv[2] = {0, 0};
     uint32_t len = sizeof tv;
@@ -83,7 +87,7 @@ static int64_t socket_deadline(struct fdcall *c, uint16_t flag, int opt)
     return limit == INT64_MAX ? limit : now_ns() + limit;
 }
 
-static int16_t poll_now(int fd, int16_t events)
+static apart int16_t poll_now(int fd, int16_t events)
 {
     struct {
         int32_t fd;
@@ -132,7 +136,7 @@ static long wait_result(enum wake why, int64_t deadline, long done)
 
 /* The wait of a call that would block, until the deadline, or `again` at the latest. 0: try again; WAIT_NATIVE: make the rest natively, it may block there; else the result. */
 enum { WAIT_NATIVE = 1l << 62 };
-static long block_until(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, int64_t again, enum stats_wait why, long done)
+static always_inline long block_until(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, int64_t again, enum stats_wait why, long done)
 {
     hook_enter();
     enum wake r = fd_wait(c, dir, edges, again < deadline ? again : deadline, why);
@@ -143,7 +147,7 @@ static long block_until(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t d
     }
     return r == WAKE_TIMEOUT && again < deadline ? 0 : wait_result(r, deadline, done);
 }
-static long block(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, enum stats_wait why, long done)
+static always_inline long block(struct fdcall *c, uint8_t dir, uint32_t edges, int64_t deadline, enum stats_wait why, long done)
 {
     return block_until(c, dir, edges, deadline, INT64_MAX, why, done);
 }
@@ -170,13 +174,28 @@ static inline long end(struct fdcall *c, long r)
 }
 
 /* The call in f, on the descriptor that c stands for now, natively. */
-static long native_on(struct frame *f, struct fdcall *c)
+static apart long native_on(struct frame *f, struct fdcall *c)
 {
     if (c->fd == (int)f->rdi)
         return native_block(f);
     struct frame g = *f;
     g.rdi = (uint64_t)c->fd;
     return native_block(&g);
+}
+
+/* read(2) and its kin, of what was taken for a socket, have told that it is none. */
+static cold long not_a_socket(struct frame *f, struct fdrec *rec)
+{
+    fd_mistaken(rec, (int)f->rdi);
+    return native_block(f);
+}
+static inline bool for_any_file(const struct frame *f)
+{
+    return f->nr == __NR_read || f->nr == __NR_readv || f->nr == __NR_write || f->nr == __NR_writev;
+}
+static inline long unless_mistaken(struct frame *f, struct fdrec *rec, long r)
+{
+    return unlikely(r == -ENOTSOCK) && for_any_file(f) ? not_a_socket(f, rec) : r;
 }
 
 /* ---- receiving ---- */
@@ -307,13 +326,13 @@ static cold long recv_whole(struct frame *f, struct fdrec *rec)
     }
 }
 
-static bool takes_more_than_data(const struct frame *f, enum fd_type t, enum op op)
+static cold bool takes_more_than_data(const struct frame *f, enum fd_type t, enum op op)
 {
     struct msghdr64 m;
     return t == FD_STREAM || (t == FD_TCP && op == OP_RECVMSG && !uaccess_copy(&m, (void *)f->rsi, sizeof m) && m.controllen);
 }
 
-static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op op, uint32_t flags, uint64_t want)
+static apart long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op op, uint32_t flags, uint64_t want)
 {
     struct fdcall c;
     int64_t deadline = -1;
@@ -337,7 +356,8 @@ static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op 
                 if (unlikely(more) && r > 0)
                     r = recv_more(f, &c, op, flags, &deadline, r);
                 fd_pass_on(c.rec, DIR_IN); /* after a look too: what it saw is there for others */
-                return end(&c, r);
+                fdcall_end(&c);
+                return unless_mistaken(f, rec, r);
             }
         }
         if (fdcall_nonblock(&c))
@@ -348,6 +368,7 @@ static long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, enum op 
         }
         if (deadline == -1)
             deadline = socket_deadline(&c, FDF_RCVTIMEO, 20);
+        store_relaxed(&uthread_self()->fills, f->rsi);
         r = block(&c, DIR_IN, edges, deadline, WAIT_READ, 0);
         if (unlikely(r == WAIT_NATIVE))
             return end(&c, native_on(f, &c));
@@ -565,15 +586,12 @@ static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const str
 
 /* ---- reading ---- */
 
-/* read(2) and its kin of what was taken for a socket. */
-static cold long not_a_socket(struct frame *f, struct fdrec *rec)
+
+/* read(2), write(2) */
+static apart long stream_one(struct frame *f, struct fdrec *rec, uint8_t dir)
 {
-    fd_mistaken(rec, (int)f->rdi);
-    return native_block(f);
-}
-static inline long unless_mistaken(struct frame *f, struct fdrec *rec, long r)
-{
-    return unlikely(r == -ENOTSOCK) ? not_a_socket(f, rec) : r;
+    struct iovec64 iov = {f->rsi, f->rdx};
+    return stream_io(f, rec, dir, &iov, f->rdx);
 }
 
 long emul_read(struct frame *f)
@@ -589,12 +607,10 @@ long emul_read(struct frame *f)
     case FD_TCP:
     case FD_STREAM:
     case FD_DGRAM:
-        return unless_mistaken(f, rec, do_recv(f, rec, t, OP_RECV, 0, f->rdx));
+        return do_recv(f, rec, t, OP_RECV, 0, f->rdx);
     case FD_PIPE:
-    case FD_OTHER: {
-        struct iovec64 iov = {f->rsi, f->rdx};
-        return stream_io(f, rec, DIR_IN, &iov, f->rdx);
-    }
+    case FD_OTHER:
+        return stream_one(f, rec, DIR_IN);
     default:
         return native_sys(f);
     }
@@ -611,7 +627,7 @@ static long do_readv(struct frame *f)
         return native_block(f);
     enum fd_type t = fd_type(rec, fd);
     if (fd_is_socket(t))
-        return unless_mistaken(f, rec, do_recv(f, rec, t, OP_READV, 0, UINT64_MAX));
+        return do_recv(f, rec, t, OP_READV, 0, UINT64_MAX);
     if (t == FD_PIPE || t == FD_OTHER)
         return stream_io(f, rec, DIR_IN, NULL, total);
     return native_sys(f);
@@ -762,19 +778,24 @@ static inline bool only_begun(enum fd_type t, long r)
 }
 
 /* Send all of buf, `total` bytes having gone before. */
+struct tried {
+    long r;         /* what it said */
+    uint32_t edges; /* counted before it */
+};
 static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_t buf, uint64_t len, uint32_t flags,
-                      uint64_t addr, uint64_t addrlen, int64_t *deadline, long total)
+                      uint64_t addr, uint64_t addrlen, int64_t *deadline, long total, const struct tried *tried)
 {
     uint64_t done = 0;
     int64_t ns = FIRST_NAP_NS;
     bool connecting = false;
-    for (;;) {
-        uint32_t edges = fd_edges(c->rec, DIR_OUT);
+    for (;; tried = NULL) {
+        uint32_t edges = tried ? tried->edges : fd_edges(c->rec, DIR_OUT);
         long before = total + (long)done;
         if (unlikely(before) && broken(c->fd))
             return before;
-        long r = sys6(__NR_sendto, c->fd, (long)(buf + done), (long)(len - done), flags | MSG_DONTWAIT | (before ? MSG_NOSIGNAL : 0),
-                      (long)addr, (long)addrlen);
+        long r = tried ? tried->r
+                       : sys6(__NR_sendto, c->fd, (long)(buf + done), (long)(len - done),
+                              flags | MSG_DONTWAIT | (before ? MSG_NOSIGNAL : 0), (long)addr, (long)addrlen);
         if (likely(r >= 0)) {
             done += (uint64_t)r;
             if (done >= len || t == FD_DGRAM)
@@ -809,15 +830,30 @@ static long send_rest(struct frame *f, struct fdcall *c, enum fd_type t, uint64_
     }
 }
 
-static long send_one(struct frame *f, struct fdrec *rec, enum fd_type t, uint64_t buf, uint64_t len, uint32_t flags,
-                     uint64_t addr, uint64_t addrlen)
+/* What send_one has tried, and did not do whole: `tried` as there. */
+static apart long send_on(struct frame *f, struct fdrec *rec, enum fd_type t, uint32_t gen, const struct tried *tried)
 {
+    bool to = f->nr == __NR_sendto;
     struct fdcall c;
     int64_t deadline = -1;
     fdcall_begin(&c, (int)f->rdi, rec);
-    long r = send_rest(f, &c, t, buf, len, flags, addr, addrlen, &deadline, 0);
+    c.gen = gen;
+    long r = send_rest(f, &c, t, f->rsi, f->rdx, to ? (uint32_t)f->r10 : 0, to ? f->r8 : 0, to ? f->r9 : 0, &deadline, 0, tried);
     fd_pass_on(c.rec, DIR_OUT);
-    return end(&c, r);
+    fdcall_end(&c);
+    return unless_mistaken(f, rec, r);
+}
+
+/* write(2), sendto(2) of a socket */
+static inline long send_one(struct frame *f, struct fdrec *rec, enum fd_type t, uint32_t flags, uint64_t addr, uint64_t addrlen)
+{
+    uint32_t gen = load_relaxed(&rec->gen), edges = fd_edges(rec, DIR_OUT);
+    long r = sys6(__NR_sendto, (int)f->rdi, (long)f->rsi, (long)f->rdx, flags | MSG_DONTWAIT, (long)addr, (long)addrlen);
+    if (likely(r >= 0 && ((uint64_t)r >= f->rdx || t == FD_DGRAM))) {
+        fd_pass_on(rec, DIR_OUT);
+        return r;
+    }
+    return send_on(f, rec, t, gen, &(struct tried){r, edges});
 }
 
 long emul_write(struct frame *f)
@@ -833,12 +869,10 @@ long emul_write(struct frame *f)
     case FD_TCP:
     case FD_STREAM:
     case FD_DGRAM:
-        return unless_mistaken(f, rec, send_one(f, rec, t, f->rsi, f->rdx, 0, 0, 0));
+        return send_one(f, rec, t, 0, 0, 0);
     case FD_PIPE:
-    case FD_OTHER: {
-        struct iovec64 iov = {f->rsi, f->rdx};
-        return f->rdx ? stream_io(f, rec, DIR_OUT, &iov, f->rdx) : native_sys(f);
-    }
+    case FD_OTHER:
+        return f->rdx ? stream_one(f, rec, DIR_OUT) : native_sys(f);
     case FD_COMM:
         return procfs_comm_write(f);
     default:
@@ -859,7 +893,7 @@ static long send_iov_rest(struct frame *f, struct fdcall *c, enum fd_type t, uin
             skip -= v.len;
             continue;
         }
-        long r = send_rest(f, c, t, v.base + skip, v.len - skip, flags, 0, 0, deadline, done);
+        long r = send_rest(f, c, t, v.base + skip, v.len - skip, flags, 0, 0, deadline, done, NULL);
         if (r < 0 || (uint64_t)(r - done) < v.len - skip)
             return r;
         done = r;
@@ -958,7 +992,7 @@ long emul_sendto(struct frame *f)
         return native_sys(f);
     if (unlikely(f->rdx > MAX_RW))
         return native_block(f);
-    return send_one(f, rec, t, f->rsi, f->rdx, flags, f->r8, f->r9);
+    return send_one(f, rec, t, flags, f->r8, f->r9);
 }
 
 /* Descriptors that a message carries are known to others from now on. */

@@ -26,7 +26,7 @@ struct uthread *gq_get(struct proc *p, uint32_t max);             /* owner of p;
 
 /* timer.c */
 /* It fires at `when` at the earliest, and as soon as somebody looks from when + slack on, or for another that is due. */
-void timer_arm(struct proc *p, struct timer *t, struct uthread *u, uint64_t seq, int64_t when, int64_t slack);
+void timer_arm(struct proc *p, struct uthread *u, uint64_t seq, int64_t when, int64_t slack);
 void timer_disarm(struct timer *t); /* no effect when not armed */
 uint32_t timers_run(struct proc *p, int64_t now); /* fires what is due; returns how many */
 int64_t timers_min(void);           /* the earliest of all procs at which somebody has to look */

@@ -56,7 +56,7 @@ static void park_g0(struct uthread *u)
     void (*commit)(struct uthread *, void *) = w->commit;
     w->cur = NULL;
     if (deadline != INT64_MAX)
-        timer_arm(w->proc, &u->timer, u, seq, deadline, w->commit_slack);
+        timer_arm(w->proc, u, seq, deadline, w->commit_slack);
     xchg(&u->waitw, seq << WAITW_SHIFT | WAITW_OPEN); /* barrier (1) */
     if (commit)
         commit(u, w->commit_arg);

@@ -806,11 +806,8 @@ static struct uthread *steal(struct proc *p, int64_t *due)
     return u;
 }
 
-/* Where glibc 2.36 has what every cancellation point asks. Only a hint. */
-#define TCB_CANCEL 0x308
-
 /* What a read in a libc function keeps on the stack, from ctx_park's vector registers up to the program's frame. */
-#define STACK_AHEAD 1280
+#define STACK_AHEAD 1152
 
 /* With many user threads what the next one touches has long left the cache: have it come while this one runs. Its struct was asked for
  * one turn before. */
@@ -821,13 +818,12 @@ static inline void prefetch_following(struct proc *p)
         __builtin_prefetch(load_relaxed(&p->runq[(h + 1) % RUNQ_SIZE]), 1);
     if (n > 0) {
         struct uthread *u = load_relaxed(&p->runq[h % RUNQ_SIZE]); /* a stale one harms nobody: structs stay mapped */
-        const char *sp = (const char *)load_relaxed(&u->rsp), *tcb = (const char *)load_relaxed(&u->fsbase);
+        const char *sp = (const char *)load_relaxed(&u->rsp);
         __builtin_prefetch(&u->waitw, 1);
-        __builtin_prefetch(load_relaxed(&u->pub), 1);
-        __builtin_prefetch(tcb);
-        __builtin_prefetch(tcb + TCB_CANCEL);
-        const char *end = sp + STACK_AHEAD + (load_relaxed(&u->vec) == VEC_STACK ? load_relaxed(&u->vec_lines) * 64 - 256 : 0);
-        for (; sp < end; sp += 64)
+        uthread_prefetch(u);
+        __builtin_prefetch((void *)load_relaxed(&u->fills), 1);
+        const char *end = sp + STACK_AHEAD + (load_relaxed(&u->vec) == VEC_STACK ? load_relaxed(&u->vec_lines) * 64 - 280 : 0);
+        for (sp += 64; sp < end; sp += 64)
             __builtin_prefetch(sp);
     }
 }

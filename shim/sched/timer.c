@@ -71,14 +71,14 @@ static void grow(struct proc *p)
     p->timers_cap = cap;
 }
 
-void timer_arm(struct proc *p, struct timer *t, struct uthread *u, uint64_t seq, int64_t when, int64_t slack)
+void timer_arm(struct proc *p, struct uthread *u, uint64_t seq, int64_t when, int64_t slack)
 {
+    struct timer *t = &u->timer;
     lock_take(&p->timer_lock);
     invariant(t->index < 0);
     if (p->ntimers == p->timers_cap)
         grow(p);
     t->when = when;
-    t->u = u;
     t->seq = seq;
     t->proc = p;
     sift_up(p, p->ntimers++, (struct timer_entry){when < INT64_MAX - slack ? when + slack : when, t});
@@ -126,7 +126,7 @@ static uint32_t claim_due(struct proc *p, int64_t now, struct uthread **tail)
     uint32_t n = 0;
     for (uint32_t looked = 0; looked < BATCH && p->ntimers && p->timers[0].timer->when <= now; looked++) {
         struct timer *t = p->timers[0].timer;
-        struct uthread *u = t->u;
+        struct uthread *u = container_of(t, struct uthread, timer);
         uint64_t seq = t->seq;
         take_out(p, t);
         if (p->ntimers)

@@ -72,7 +72,7 @@ Test(timer, random_arming_disarming_and_firing_agrees_with_a_list, .timeout = 60
                 break;
             due[i] = now + random() % 4000; /* ties too */
             open_wait(u);
-            timer_arm(p, &u->timer, u, seq_of(u), due[i], 0);
+            timer_arm(p, u, seq_of(u), due[i], 0);
             break;
         case 5: case 6:
             timer_disarm(&u->timer);
@@ -99,7 +99,7 @@ Test(timer, one_that_comes_too_late_readies_nobody)
     struct proc *p = &sched.procs[0];
     struct uthread *u = &threads[0];
     open_wait(u);
-    timer_arm(p, &u->timer, u, seq_of(u), 10, 0);
+    timer_arm(p, u, seq_of(u), 10, 0);
     cr_assert(wait_claim(u, seq_of(u), WAKE_EVENT));
     cr_expect_eq(timers_run(p, 20), 0);
     cr_expect_eq(sched.gq_len, 0);
@@ -107,7 +107,7 @@ Test(timer, one_that_comes_too_late_readies_nobody)
     cr_expect_lt(u->timer.index, 0);
     /* nor one armed for an earlier wait */
     open_wait(u);
-    timer_arm(p, &u->timer, u, seq_of(u) - 1, 30, 0);
+    timer_arm(p, u, seq_of(u) - 1, 30, 0);
     cr_expect_eq(timers_run(p, 40), 0);
     cr_expect_eq(u->waitw & 15, WAITW_OPEN);
 }
@@ -119,7 +119,7 @@ Test(timer, who_may_wait_longer_is_woken_with_others)
     static const int64_t when[5] = {100, 104, 108, 90, 150}, slack[5] = {10, 100, 100, 100, 0};
     for (int i = 0; i < 5; i++) {
         open_wait(&threads[i]);
-        timer_arm(p, &threads[i].timer, &threads[i], seq_of(&threads[i]), when[i], slack[i]);
+        timer_arm(p, &threads[i], seq_of(&threads[i]), when[i], slack[i]);
         due[i] = when[i];
     }
     heap_is_sound(p);
@@ -131,7 +131,7 @@ Test(timer, who_may_wait_longer_is_woken_with_others)
     cr_expect_eq(timers_run(p, 150), 4);   /* with it the three that need not yet */
     cr_expect_eq(p->timer_min, INT64_MAX);
     open_wait(&threads[0]);
-    timer_arm(p, &threads[0].timer, &threads[0], seq_of(&threads[0]), INT64_MAX - 5, 100);
+    timer_arm(p, &threads[0], seq_of(&threads[0]), INT64_MAX - 5, 100);
     cr_expect_eq(p->timer_min, INT64_MAX - 5);
 }
 
@@ -141,7 +141,7 @@ Test(timer, the_earliest_of_all_procs)
     cr_expect_eq(timers_min(), INT64_MAX);
     for (int i = 0; i < 3; i++) {
         open_wait(&threads[i]);
-        timer_arm(&sched.procs[i], &threads[i].timer, &threads[i], seq_of(&threads[i]), 50 - i, 0);
+        timer_arm(&sched.procs[i], &threads[i], seq_of(&threads[i]), 50 - i, 0);
     }
     cr_expect_eq(timers_min(), 48);
     timer_disarm(&threads[2].timer);
@@ -170,7 +170,7 @@ static void *sleeper(void *arg)
     for (int i = 0; i < SLEEPS; i++) {
         open_wait(u);
         uint64_t seq = seq_of(u);
-        timer_arm(&sched.procs[i % 2], &u->timer, u, seq, load_relaxed(&clock_now) + 2, 0);
+        timer_arm(&sched.procs[i % 2], u, seq, load_relaxed(&clock_now) + 2, 0);
         if (i % 3)
             wait_claim(u, seq, WAKE_EVENT);
         while ((load_relaxed(&u->waitw) & 15) == WAITW_OPEN)

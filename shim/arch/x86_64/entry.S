@@ -122,11 +122,15 @@ handoff_entry:
 .Lours:
         cmpl    $0, %gs:WORKER_NATIVE
         jne     .Lmaybe_child
+        leaq    -STACK_USED(%rsp), %rcx     /* is there stack for us? Where it ends in the page that rsp is in, there is */
+        xorq    %rsp, %rcx
+        testq   $-4096, %rcx
+        jz      1f
         .globl  entry_probe
         .hidden entry_probe
-entry_probe:                                /* is there stack for us? Here a fault is the program's still (signal.c) */
+entry_probe:                                /* here a fault is the program's still (signal.c) */
         testb   $0, -STACK_USED(%rsp)
-        PUSH_SITE
+1:      PUSH_SITE
         cmpq    $SYSCALL_TABLE_SIZE, %rax
         jae     .Lpass                      /* unsigned: negative numbers too */
         leaq    syscall_table(%rip), %rcx

@@ -7,7 +7,7 @@
  * user thread's own stack. With more in use (AVX after use on AMD; AVX-512's upper registers, which glibc's string functions leave so)
  * an XSAVE area of what is in use lies there, at most 2.4 KB: most often it is in a page that the thread has touched anyway, where an area
  * apart would cost 2.5 KB for each parked thread. What is larger yet (AMX) goes to u->xsave, which costs no memory until it is used.
- * In a call from one of libc's own sites all but x87 and SSE is dead (STUB_SSE_ONLY).
+ * In a call from one of libc's own sites all but SSE and x87's control and status is dead (STUB_SSE_ONLY).
  */
 #include "frame.h"
 
@@ -25,6 +25,14 @@
         .text
 #define VEC_ON_STACK 0x2e7      /* x87 SSE AVX opmask ZMM_Hi256 Hi16_ZMM PKRU */
 #define VEC_WIDE     0x0e4      /* AVX opmask ZMM_Hi256 Hi16_ZMM */
+#define X87_STANDS   (1 << 31)  /* of `inuse`: x87 is in use, but only its control word may differ from the initial state */
+#define X87_INITIAL  0x37f      /* control word */
+#define X87_FLAGS    0xb8ff     /* status word: busy, top of the stack, exceptions */
+/* Context on the stack: */
+#define AREA_MXCSR   256
+#define AREA_PKRU    260
+#define AREA_X87     264        /* control word */
+#define AREA_SIZE    280        /* 8 mod 16 */
 
 /* noreturn ctx_park(struct uthread *u, uint64_t g0_top, void (*fn)(struct uthread *u), uint64_t *inuse)
  * Save the current user thread's context in u and run fn(u) on the scheduler stack. The matching
@@ -66,12 +74,17 @@ ctx_park:
         jz      1f
         andl    $~VEC_WIDE, %eax
         andl    $~VEC_WIDE, %r11d
+        testl   $1, %eax
+        jnz     .Lx87
 1:      leal    VEC_SSE(,%rcx,4), %ecx      /* VEC_SSE or VEC_SSE_ONLY */
         andl    $~(2 | 512), %eax           /* anything besides SSE (and PKRU, below)? */
         jnz     .Lsave_full
-        /* Onto the stack, whose lines are at hand anyway: 16 registers, MXCSR, PKRU. rsp is 8 mod 16. */
-        leaq    -264(%rsp), %rsp
-        .cfi_adjust_cfa_offset 264
+        .cfi_remember_state
+        /* Onto the stack, whose lines are at hand anyway: 16 registers, MXCSR, PKRU, x87's control word. rsp is 8 mod 16. */
+        leaq    -AREA_SIZE(%rsp), %rsp
+        .cfi_adjust_cfa_offset AREA_SIZE
+        movl    $X87_INITIAL, AREA_X87(%rsp)
+.Lsave_sse:
         movq    %rsp, UTHREAD_RSP(%rdi)
         movaps  %xmm0, 0(%rsp)
         movaps  %xmm1, 16(%rsp)
@@ -89,7 +102,7 @@ ctx_park:
         movaps  %xmm13, 208(%rsp)
         movaps  %xmm14, 224(%rsp)
         movaps  %xmm15, 240(%rsp)
-        stmxcsr 256(%rsp)
+        stmxcsr AREA_MXCSR(%rsp)
         movw    %cx, UTHREAD_VEC(%rdi)
         cmpl    $0, vec_pku(%rip)
         jne     .Lsave_pku
@@ -100,8 +113,30 @@ ctx_park:
 .Lsave_pku:
         xorl    %ecx, %ecx
         rdpkru
-        movl    %eax, 260(%rsp)
+        movl    %eax, AREA_PKRU(%rsp)
         jmp     .Lsaved
+        .cfi_restore_state
+.Lx87: /* In use; some CPUs say so of what is in its initial state, too. At a site of libc its registers are dead, and empty; should MMX have left
+        * some, they are so now. The control word stays, and so do exceptions, which fetestexcept(3) tells. (To ask with fxam costs 90 ns.) */
+        fnstsw  %ax
+        testl   $X87_FLAGS, %eax
+        jnz     1f
+        emms
+        movl    %r11d, %eax
+        andl    $~(1 | 2 | 512), %eax
+        jnz     2f
+        andl    $~1, (%r10)
+        orl     $X87_STANDS, (%r10)
+        .cfi_remember_state
+        leaq    -AREA_SIZE(%rsp), %rsp
+        .cfi_adjust_cfa_offset AREA_SIZE
+        fnstcw  AREA_X87(%rsp)
+        movl    $VEC_SSE_ONLY, %ecx
+        jmp     .Lsave_sse
+        .cfi_restore_state
+1:      movl    %r11d, %eax
+        andl    $~(2 | 512), %eax
+2:      orl     $1, %eax
 .Lsave_full:
         testl   $~VEC_ON_STACK, %eax
         jnz     .Lsave_area
@@ -173,7 +208,7 @@ ctx_resume:
         movzbl  UTHREAD_VEC(%rdi), %ecx
         cmpl    $VEC_SSE, %ecx
         jne     .Lrest_other
-        andl    $~(2 | 512), %esi
+        testl   $~(2 | 512 | X87_STANDS), %esi
         jnz     .Lrest_sse_dirty
 .Lrest_sse:
         movq    UTHREAD_RSP(%rdi), %r8
@@ -193,8 +228,13 @@ ctx_resume:
         movaps  208(%r8), %xmm13
         movaps  224(%r8), %xmm14
         movaps  240(%r8), %xmm15
-        ldmxcsr 256(%r8)
-        leaq    264(%r8), %rsp
+        ldmxcsr AREA_MXCSR(%r8)
+        cmpw    $X87_INITIAL, AREA_X87(%r8)
+        jne     .Lrest_x87
+        testl   %esi, %esi                  /* X87_STANDS */
+        js      .Lrest_x87
+.Lrest_x87_done:
+        leaq    AREA_SIZE(%r8), %rsp
         cmpl    $0, vec_pku(%rip)
         jne     .Lrest_pku
 .Lrest_fs:
@@ -207,11 +247,14 @@ ctx_resume:
         popq    %rbx
         popq    %rbp
         ret
+.Lrest_x87:
+        fldcw   AREA_X87(%r8)
+        jmp     .Lrest_x87_done
 .Lrestored:
         movq    UTHREAD_RSP(%rdi), %rsp
         jmp     .Lrest_fs
 .Lrest_pku:
-        movl    260(%r8), %eax
+        movl    AREA_PKRU(%r8), %eax
         xorl    %ecx, %ecx
         xorl    %edx, %edx
         wrpkru
@@ -223,7 +266,7 @@ ctx_resume:
         xrstor64 (%r8)
         jmp     .Lrest_sse
 .Lrest_sse_only:
-        testl   $~(VEC_WIDE | 2 | 512), %esi /* x87 or tiles of another's */
+        testl   $~(VEC_WIDE | 2 | 512 | X87_STANDS), %esi /* x87 or tiles of another's */
         jnz     .Lrest_sse_dirty
         testl   $4, %esi
         jz      .Lrest_sse
@@ -256,7 +299,15 @@ ctx_resume:
         jmp     .Lrest_fs
 .Lrest_new: /* a new thread inherits the floating point environment, nothing else: MXCSR and FCW lie below
              * its context */
-        movq    UTHREAD_RSP(%rdi), %r8
+        testl   $1, %esi                    /* another's x87 registers */
+        jz      1f
+        cmpl    $0, vec_kind(%rip)
+        jne     1f
+        leaq    vec_init_area(%rip), %r8
+        movl    $1, %eax
+        xorl    %edx, %edx
+        xrstor64 (%r8)
+1:      movq    UTHREAD_RSP(%rdi), %r8
         ldmxcsr (%r8)
         fldcw   4(%r8)
         leaq    8(%r8), %rsp
