@@ -240,6 +240,7 @@ static always_inline enum wake wait_armed(struct fdcall *c, struct fdrec *rec, u
     }
     w->state = FDW_ARMED;
     w->turn = turn;
+    store_relaxed(&u->ahead, (const void *)rec);
     __atomic_fetch_add(&sched.npollwait, 1, __ATOMIC_RELAXED);
     enum wake r = park(why, (uint64_t)c->fd, deadline, commit_unlock, rec);
     __atomic_fetch_sub(&sched.npollwait, 1, __ATOMIC_RELAXED);

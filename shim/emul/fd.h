@@ -165,6 +165,15 @@ static inline void fd_pass_on(struct fdrec *rec, uint8_t dir)
         fd_pass_on_slow(rec, dir);
 }
 
+/* Likewise, by a call in progress on it: linked itself, it asks only for others. Who was linked before the edge that woke it is seen. */
+static inline void fdcall_pass_on(struct fdcall *c, uint8_t dir)
+{
+    if (likely(c->w.state == FDW_NONE))
+        fd_pass_on(c->rec, dir);
+    else if (unlikely(load_relaxed(&c->w.next) || load_relaxed(&c->w.prev)))
+        fd_pass_on_slow(c->rec, dir);
+}
+
 static inline uint32_t fd_edges(struct fdrec *rec, uint8_t dir)
 {
     return dir == DIR_IN ? load_acquire(&rec->edges_in) : load_acquire(&rec->edges_out);

@@ -313,7 +313,7 @@ static cold long recv_whole(struct frame *f, struct fdrec *rec)
         if (ready(c.fd, DIR_IN) || fdcall_nonblock(&c)) {
             fdcall_native(&c);
             r = native_on(f, &c);
-            fd_pass_on(c.rec, DIR_IN);
+            fdcall_pass_on(&c, DIR_IN);
             return end(&c, r);
         }
         if (deadline == -1)
@@ -355,7 +355,7 @@ static apart long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, en
                     store_relaxed(&c.rec->drained, edges + 1);
                 if (unlikely(more) && r > 0)
                     r = recv_more(f, &c, op, flags, &deadline, r);
-                fd_pass_on(c.rec, DIR_IN); /* after a look too: what it saw is there for others */
+                fdcall_pass_on(&c, DIR_IN); /* after a look too: what it saw is there for others */
                 fdcall_end(&c);
                 return unless_mistaken(f, rec, r);
             }
@@ -368,7 +368,6 @@ static apart long do_recv(struct frame *f, struct fdrec *rec, enum fd_type t, en
         }
         if (deadline == -1)
             deadline = socket_deadline(&c, FDF_RCVTIMEO, 20);
-        store_relaxed(&uthread_self()->fills, f->rsi);
         r = block(&c, DIR_IN, edges, deadline, WAIT_READ, 0);
         if (unlikely(r == WAIT_NATIVE))
             return end(&c, native_on(f, &c));
@@ -562,7 +561,7 @@ static long stream_tries(struct frame *f, struct fdrec *rec, uint8_t dir, const 
             continue;
         }
         if (r != -EAGAIN) {
-            fd_pass_on(c.rec, dir);
+            fdcall_pass_on(&c, dir);
             return end(&c, r < 0 ? (done ? done : r) : done + r);
         }
         r = block(&c, dir, edges, INT64_MAX, dir == DIR_OUT ? WAIT_WRITE : WAIT_READ, done);
@@ -720,7 +719,7 @@ long emul_recvmmsg(struct frame *f)
         if (r > 0) {
             done += r;
             deadline = -1; /* SO_RCVTIMEO is of each message */
-            fd_pass_on(c.rec, DIR_IN);
+            fdcall_pass_on(&c, DIR_IN);
             r = done;
             if (done == (long)vlen || now_ns() >= until)
                 break;
@@ -839,7 +838,7 @@ static apart long send_on(struct frame *f, struct fdrec *rec, enum fd_type t, ui
     fdcall_begin(&c, (int)f->rdi, rec);
     c.gen = gen;
     long r = send_rest(f, &c, t, f->rsi, f->rdx, to ? (uint32_t)f->r10 : 0, to ? f->r8 : 0, to ? f->r9 : 0, &deadline, 0, tried);
-    fd_pass_on(c.rec, DIR_OUT);
+    fdcall_pass_on(&c, DIR_OUT);
     fdcall_end(&c);
     return unless_mistaken(f, rec, r);
 }
@@ -946,7 +945,7 @@ static long do_sendmsg(struct frame *f, struct fdrec *rec, enum fd_type t, struc
     struct fdcall c;
     fdcall_begin(&c, (int)f->rdi, rec);
     long r = send_message(f, &c, t, m, user_msg, flags);
-    fd_pass_on(c.rec, DIR_OUT);
+    fdcall_pass_on(&c, DIR_OUT);
     return end(&c, r);
 }
 
@@ -1200,7 +1199,7 @@ long emul_connect(struct frame *f)
         long r = c.rec == rec ? nonblocking(f, c.fd) : native_on(f, &c);
         first = first ? first : r;
         if (r != -EINPROGRESS && r != -EALREADY && r != -EAGAIN) {
-            fd_pass_on(c.rec, DIR_OUT); /* who waited for that to write */
+            fdcall_pass_on(&c, DIR_OUT); /* who waited for that to write */
             return end(&c, r); /* how the attempt ended; the kernel notes that it was told */
         }
         if (deadline == -1)
@@ -1338,7 +1337,7 @@ long emul_vmsplice(struct frame *f)
         g.r10 |= SPLICE_F_NONBLOCK;
         long r = native_sys(&g);
         if (r != -EAGAIN) {
-            fd_pass_on(c.rec, dir);
+            fdcall_pass_on(&c, dir);
             return end(&c, r);
         }
         r = block(&c, dir, edges, INT64_MAX, dir == DIR_IN ? WAIT_READ : WAIT_WRITE, 0);
@@ -1371,7 +1370,7 @@ long emul_sendfile(struct frame *f)
         if (load_relaxed(&c.rec->flags) & FDF_SHARED) {
             fdcall_native(&c);
             r = ready(c.fd, DIR_OUT) && c.fd == out ? native_sys(&g) : native_on(&g, &c);
-            fd_pass_on(c.rec, DIR_OUT);
+            fdcall_pass_on(&c, DIR_OUT);
             return end(&c, r < 0 && done ? done : done + r);
         }
         g.rdi = (uint64_t)c.fd;
@@ -1383,7 +1382,7 @@ long emul_sendfile(struct frame *f)
                 continue; /* short: no room, or the end of the file: which of them the next try tells */
         }
         if (r != -EAGAIN) {
-            fd_pass_on(c.rec, DIR_OUT);
+            fdcall_pass_on(&c, DIR_OUT);
             return end(&c, done ? done : r);
         }
         if (deadline == -1)

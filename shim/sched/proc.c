@@ -173,6 +173,7 @@ static void worker_run_g0(void *arg)
         w->given = NULL;
         proc_acquire(w, p);
     }
+    w->now_tsc = tsc_now();
     schedule();
 }
 
@@ -821,7 +822,7 @@ static inline void prefetch_following(struct proc *p)
         const char *sp = (const char *)load_relaxed(&u->rsp);
         __builtin_prefetch(&u->waitw, 1);
         uthread_prefetch(u);
-        __builtin_prefetch((void *)load_relaxed(&u->fills), 1);
+        __builtin_prefetch(load_relaxed(&u->ahead), 1);
         const char *end = sp + STACK_AHEAD + (load_relaxed(&u->vec) == VEC_STACK ? load_relaxed(&u->vec_lines) * 64 - 280 : 0);
         for (sp += 64; sp < end; sp += 64)
             __builtin_prefetch(sp);
@@ -946,19 +947,22 @@ static struct uthread *timer_at_once(struct proc *p, int64_t *due)
     return runq_get(p, &inherit);
 }
 
-static struct uthread *find_runnable(struct worker *w, bool *inherit)
+/* *late: it took its time. */
+static struct uthread *find_runnable(struct worker *w, bool *inherit, bool *late)
 {
     struct proc *p = w->proc;
     struct uthread *u;
     *inherit = false;
     int64_t due = INT64_MIN;
     if (load_relaxed(&p->timer_min) != INT64_MAX) {
+        *late = true;
         due = now_ns();
         p->st->timers_fired += timers_run(p, due);
     }
     if (unlikely(load_relaxed(&sched.nprocs_seen) > load_relaxed(&sched.nprocs)))
         timers_unused(p, &due);
     if (unlikely(p->tick % 61 == 0)) {
+        *late = true;
         if (load_relaxed(&sched.gq_len) && (u = gq_get(p, 1)))
             return u;
         if (load_relaxed(&sched.npollwait) && p->tick % 244 == 0 && (u = poll_now(p)))
@@ -967,10 +971,14 @@ static struct uthread *find_runnable(struct worker *w, bool *inherit)
     /* Where turns are long, what waits for descriptors is not to wait for all that is queued here: look every 0.1 ms. (Not over a
      * long queue: it would overflow into the global one, which would be served late.) */
     if (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) && !load_relaxed(&sched.gq_len) &&
-        (int64_t)w->now_tsc - load_relaxed(&sched.last_poll) > poll_every && runq_len(p) < POLL_OVER && (u = poll_now(p)))
-        return u;
+        (int64_t)w->now_tsc - load_relaxed(&sched.last_poll) > poll_every && runq_len(p) < POLL_OVER) {
+        *late = true;
+        if ((u = poll_now(p)))
+            return u;
+    }
     if ((u = runq_get(p, inherit)))
         return u;
+    *late = true;
     if ((u = gq_get(p, load_relaxed(&sched.gq_len) > RUNQ_SIZE / 2 ? RUNQ_SIZE / 2 : GQ_BATCH)))
         return u;
     if (load_relaxed(&p->timer_min) != INT64_MAX && (u = timer_at_once(p, &due)))
@@ -1008,18 +1016,22 @@ _Noreturn void schedule(void)
 {
     struct worker *w = worker_self();
     struct uthread *u = NULL;
-    bool inherit = false;
+    bool inherit = false, late = false;
     for (;;) {
         if (unlikely(w->bound)) {
             u = wire_wait(w);
+            late = true;
             break;
         }
-        if (unlikely((int64_t)(w->now_tsc - w->slice_began) > (int64_t)sched.slice_tsc) && w->proc && !w->spinning)
+        if (unlikely((int64_t)(w->now_tsc - w->slice_began) > (int64_t)sched.slice_tsc) && w->proc && !w->spinning) {
             slice_over(w);
-        if (!w->proc || (unlikely(load_relaxed(&sched.surplus)) && shed(w)))
+            late = true;
+        }
+        if (!w->proc || (unlikely(load_relaxed(&sched.surplus)) && shed(w))) {
             u = worker_idle(w);
-        else
-            u = find_runnable(w, &inherit);
+            late = true;
+        } else
+            u = find_runnable(w, &inherit, &late);
         if (u && w->proc) {
             if (likely(!u->wired))
                 break;
@@ -1027,6 +1039,7 @@ _Noreturn void schedule(void)
                 spin_stop(w);
             wire_hand_over(w, u);
             inherit = false;
+            late = true;
         }
     }
     if (w->spinning)
@@ -1034,8 +1047,9 @@ _Noreturn void schedule(void)
     struct proc *p = w->proc;
     if (load_relaxed(&p->timer_min) != INT64_MAX)
         cover_timers(load_relaxed(&p->timer_min));
-    uint64_t now = tsc_now();
-    w->now_tsc = now;
+    uint64_t now = w->now_tsc; /* of who ran before: he parked just now */
+    if (late)
+        w->now_tsc = now = tsc_now();
     p->tick++;
     if (!inherit)
         p->slice_start = now;

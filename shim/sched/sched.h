@@ -88,7 +88,7 @@ struct uthread {
     uint8_t in_create;        /* inside pthread_create: stacks come from the slab */
     uint8_t exiting;
     uint8_t futex_again;  /* waits in a row on futex_last with no wake-up made between */
-    uint64_t fills;       /* where what it waits for is put first: a hint for prefetch_following */
+    const void *ahead;    /* what it touches first when it runs again, besides its stack: a hint for prefetch_following */
 
     /* line 2: the rest of what is used often. No switch touches it, nor what follows: with thousands of user threads each line is a miss */
     void *xsave cacheline; /* for VEC_FULL */
