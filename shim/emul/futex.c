@@ -76,8 +76,8 @@ static void unlink_waiter(struct bucket *b, struct futex_waiter *w)
     store_release(&w->bucket, NULL);
 }
 
-/* The waiter itself, awake again: out of whatever bucket it is in. */
-static void withdraw(struct futex_waiter *w)
+/* The waiter itself, awake again: out of whatever bucket it is in. Mostly the waker took it out. */
+static apart void withdraw_slow(struct futex_waiter *w)
 {
     struct bucket *b;
     while ((b = load_acquire(&w->bucket))) {
@@ -89,6 +89,11 @@ static void withdraw(struct futex_waiter *w)
         if (here)
             return;
     }
+}
+static inline void withdraw(struct futex_waiter *w)
+{
+    if (unlikely(load_acquire(&w->bucket) != NULL))
+        withdraw_slow(w);
 }
 
 static void lock_two(struct bucket *a, struct bucket *b)
@@ -121,7 +126,7 @@ static cold void let_pass(void)
 
 /* Under the bucket's lock, w unlinked: does our wake-up count? Then it goes onto the list to be
  * readied after the lock; a foreign thread is woken at once. */
-static bool claim(struct futex_waiter *w, struct uthread **list, struct uthread ***tail)
+static always_inline bool claim(struct futex_waiter *w, struct uthread **list, struct uthread ***tail)
 {
     struct uthread *u = w->u;
     if (!u) {
@@ -156,8 +161,8 @@ static void ready_list(struct uthread *u)
 }
 
 /* Under the lock. */
-static int wake_in(struct bucket *b, uint32_t *addr, int n, uint32_t bitset, struct uthread **list,
-                   struct uthread ***tail)
+static always_inline int wake_in(struct bucket *b, uint32_t *addr, int n, uint32_t bitset, struct uthread **list,
+                                 struct uthread ***tail)
 {
     int woken = 0;
     for (struct futex_waiter *w = b->head, *next; w && woken < n; w = next) {
@@ -197,12 +202,18 @@ static long outcome(enum wake why, int64_t deadline)
 }
 
 /* In hook state. */
-static long wait_on(uint32_t *addr, uint32_t val, uint32_t bitset, int64_t deadline, uint32_t *requeue_pi)
+static always_inline long wait_inline(uint32_t *addr, uint32_t val, uint32_t bitset, int64_t deadline, uint32_t *requeue_pi)
 {
     struct uthread *u = uthread_self();
     struct bucket *b = bucket_of(addr);
-    struct futex_waiter w = {.addr = addr, .u = u, .bitset = bitset, .requeue_pi = requeue_pi, .tid = u->tid};
+    struct futex_waiter w; /* field by field: an initializer would be a `rep stos`, which takes as long as two locks */
     uint32_t now;
+    w.addr = addr;
+    w.u = u;
+    w.bitset = bitset;
+    w.pi = w.many = false;
+    w.requeue_pi = requeue_pi;
+    w.tid = u->tid;
     lock_take(&b->lock);
     long r = uaccess_load32(addr, &now);
     if (r || now != val) {
@@ -222,6 +233,10 @@ static long wait_on(uint32_t *addr, uint32_t val, uint32_t bitset, int64_t deadl
     enum wake why = park(WAIT_FUTEX, (uint64_t)addr, deadline, commit_unlock, b);
     withdraw(&w);
     return outcome(why, deadline);
+}
+static apart long wait_on(uint32_t *addr, uint32_t val, uint32_t bitset, int64_t deadline, uint32_t *requeue_pi)
+{
+    return wait_inline(addr, val, bitset, deadline, requeue_pi);
 }
 
 static long do_requeue(uint32_t *from, uint32_t *to, int nwake, int nmove, bool compare, uint32_t val)
@@ -684,7 +699,7 @@ static inline void bring_in(const struct frame *f, uint32_t cmd)
     }
 }
 
-long emul_futex(struct frame *f)
+static apart long futex_any(struct frame *f)
 {
     uint32_t *addr = (uint32_t *)f->rdi, *addr2 = (uint32_t *)f->r8;
     uint32_t op = (uint32_t)f->rsi, val = (uint32_t)f->rdx, val3 = (uint32_t)f->r9;
@@ -786,6 +801,44 @@ long emul_futex(struct frame *f)
     }
     hook_exit();
     return r;
+}
+
+/* FUTEX_WAIT, FUTEX_WAIT_BITSET, private, without a limit */
+static apart long wait_for_ever(struct frame *f, uint32_t bitset)
+{
+    uint32_t *addr = (uint32_t *)f->rdi, val = (uint32_t)f->rdx, now;
+    long r = uaccess_load32(addr, &now); /* see bring_in */
+    if (r || now != val)
+        return r ? r : -EAGAIN;
+    hook_enter();
+    r = wait_inline(addr, val, bitset, INT64_MAX, NULL);
+    hook_exit();
+    return r;
+}
+
+static apart long wake_private(struct frame *f)
+{
+    int n = (int)f->rdx; /* the kernel wakes one for 0 and below too */
+    hook_enter();
+    uthread_self()->futex_last = NULL; /* it got somewhere */
+    long r = futex_wake_addr((uint32_t *)f->rdi, n < 1 ? 1 : n, ~0u);
+    hook_exit();
+    return r;
+}
+
+/* Nearly all calls are one of the first: in small frames, and soon there. */
+long emul_futex(struct frame *f)
+{
+    uint32_t op = (uint32_t)f->rsi;
+    if (likely((f->rdi & 3) == 0)) {
+        if (op == FUTEX_WAKE_PRIVATE)
+            return wake_private(f);
+        if ((op & ~(uint32_t)FUTEX_CLOCK_REALTIME) == FUTEX_WAIT_BITSET_PRIVATE && !f->r10 && (uint32_t)f->r9)
+            return wait_for_ever(f, (uint32_t)f->r9);
+        if (op == FUTEX_WAIT_PRIVATE && !f->r10)
+            return wait_for_ever(f, ~0u);
+    }
+    return futex_any(f);
 }
 
 /* ---- foreign threads: kernel threads that are not ours (no proc, no worker) ---- */

@@ -10,7 +10,7 @@
 
 /* switch.S */
 void ctx_park(struct uthread *u, uint64_t g0_top, void (*fn)(struct uthread *u), uint64_t *inuse);
-_Noreturn void ctx_resume(struct uthread *u, uint64_t inuse);
+void ctx_resume(struct uthread *u, uint64_t inuse); /* see schedule */
 _Noreturn void g0_enter(void (*fn)(void *), void *arg, uint64_t stack_top);
 long thread_clone(unsigned long flags, void *stack_top, int *tid, int (*fn)(void *), void *arg);
 
@@ -19,7 +19,6 @@ bool runq_put_tail(struct proc *p, struct uthread *u); /* owner; false: full, ha
 struct uthread *runq_get(struct proc *p, bool *inherit); /* owner */
 uint32_t runq_steal(struct proc *p, struct proc *victim, bool next_too, struct uthread **out);
 struct uthread *runq_take(struct proc *v); /* any: the next of v's, as a thief; NULL: none */
-uint32_t runq_len(struct proc *p); /* any; approximate. The next slot counts */
 void gq_put(struct uthread *u);                                   /* any */
 void gq_put_list(struct uthread *head, struct uthread *tail, uint32_t n); /* any */
 struct uthread *gq_get(struct proc *p, uint32_t max);             /* owner of p; rest to p's queue */
@@ -32,7 +31,7 @@ uint32_t timers_run(struct proc *p, int64_t now); /* fires what is due; returns 
 int64_t timers_min(void);           /* the earliest of all procs at which somebody has to look */
 
 /* proc.c */
-_Noreturn void schedule(void);
+void schedule(void); /* does not return. Not _Noreturn, and called last: so it is jumped to (docs/design/switch.md, "Returns") */
 void proc_acquire(struct worker *w, struct proc *p);
 struct proc *proc_take(struct proc *p); /* sysmon: from a worker in program code or the kernel */
 void proc_give(struct proc *p);         /* to a worker if there is a use, else idle */
@@ -67,6 +66,15 @@ void ticks_look(int64_t tsc);     /* sysmon */
 void ticks_reset(void);
 
 int sysmon_main(void *arg);
+
+/* Any; approximate. The next slot counts. */
+static inline uint32_t runq_len(struct proc *p)
+{
+    uint32_t n = load_relaxed(&p->tail) - load_relaxed(&p->head);
+    if (n > RUNQ_SIZE)
+        n = RUNQ_SIZE;
+    return n + (load_relaxed(&p->next) != NULL);
+}
 
 static inline uint32_t proc_random(struct proc *p)
 {

@@ -57,9 +57,11 @@ static void park_g0(struct uthread *u)
     w->cur = NULL;
     if (deadline != INT64_MAX)
         timer_arm(w->proc, u, seq, deadline, w->commit_slack);
-    xchg(&u->waitw, seq << WAITW_SHIFT | WAITW_OPEN); /* barrier (1) */
+    store_release(&u->waitw, seq << WAITW_SHIFT | WAITW_OPEN);
     if (commit)
-        commit(u, w->commit_arg);
+        commit(u, w->commit_arg); /* barrier (1): drops a lock */
+    else
+        fence_full(); /* barrier (1) */
     if (unlikely(load_acquire(&u->wait_missed) == seq) &&
         wait_claim(u, seq, deadline != INT64_MAX && now_ns() >= deadline ? WAKE_TIMEOUT : WAKE_EVENT))
         sched_ready(u);

@@ -1012,9 +1012,9 @@ static void count_latency(struct proc *p, struct uthread *u, uint64_t now)
     u->ready_tsc = 0;
 }
 
-_Noreturn void schedule(void)
+/* Whoever runs next here, made ready to. */
+static apart struct uthread *next_one(struct worker *w)
 {
-    struct worker *w = worker_self();
     struct uthread *u = NULL;
     bool inherit = false, late = false;
     for (;;) {
@@ -1071,6 +1071,13 @@ _Noreturn void schedule(void)
         cputime_begin_turn(w, u, now);
     w->cur = u;
     prefetch_following(p);
+    return u;
+}
+
+void schedule(void)
+{
+    struct worker *w = worker_self();
+    struct uthread *u = next_one(w);
     ctx_resume(u, w->vec_inuse);
 }
 

@@ -106,14 +106,6 @@ uint32_t runq_steal(struct proc *p, struct proc *victim, bool next_too, struct u
     }
 }
 
-uint32_t runq_len(struct proc *p)
-{
-    uint32_t n = load_relaxed(&p->tail) - load_relaxed(&p->head);
-    if (n > RUNQ_SIZE)
-        n = RUNQ_SIZE;
-    return n + (load_relaxed(&p->next) != NULL);
-}
-
 /* Under sched.lock. */
 static void count_global(uint32_t n)
 {
