@@ -1,7 +1,7 @@
 /* futex(2) for private futexes, and for the ctid that pthread_join waits on.
  *
- * Waiters hang in hashed buckets, in the order they came. A waiter lies on its thread's stack and is linked
- * under the bucket's lock, which the hook takes before it compares the word and which the commit of park
+ * Waiters hang in hashed buckets, in the order they came. A waiter (sched.h) lies in its user thread's struct, so that who wakes it does not
+ * touch its stack, or on the stack where it waits for several or for ownership. It is linked under the bucket's lock, which the hook takes before it compares the word and which the commit of park
  * drops on the scheduler stack: a waker that changed the word before takes the lock after, and finds the
  * waiter parked; or the waiter's compare sees the change. Whoever unlinks a waiter sets its bucket to NULL;
  * the claim (sched.h) decides between a waker, the timer and a signal, and only the waker counts it.
@@ -21,20 +21,6 @@
 #include "../sched/internal.h"
 
 #include <linux/futex.h>
-
-struct futex_waiter {
-    struct futex_waiter *next, *prev;
-    struct bucket *bucket; /* NULL once unlinked; changed under the bucket's lock */
-    uint32_t *addr;
-    struct uthread *u;     /* NULL: a foreign thread */
-    uint64_t seq;
-    uint32_t bitset;
-    bool pi;               /* waits for ownership of addr */
-    bool many;             /* one of several (futex_waitv): may be found before its wait is open */
-    uint32_t *requeue_pi;  /* WAIT_REQUEUE_PI: the PI futex it may be moved to */
-    uint32_t foreign_word; /* 0 waits, 1 woken */
-    int tid;
-};
 
 struct bucket {
     struct lock lock;
@@ -160,6 +146,19 @@ static void ready_list(struct uthread *u)
     }
 }
 
+/* Where many wait for one futex each has long left the cache when its turn comes: when one is woken, have come what waking the next will
+ * touch, of which the waiter itself was asked for when the one before was woken. w: the next. Under the lock. */
+static inline void prefetch_waiter(const struct futex_waiter *w)
+{
+    const struct uthread *u = w->u;
+    __builtin_prefetch(w->next, 1);
+    if (u) {
+        __builtin_prefetch(u, 1);
+        __builtin_prefetch(&u->waitw, 1);
+        __builtin_prefetch(stats_uthread((uint32_t)(u - sched.uthreads)), 1);
+    }
+}
+
 /* Under the lock. */
 static always_inline int wake_in(struct bucket *b, uint32_t *addr, int n, uint32_t bitset, struct uthread **list,
                                  struct uthread ***tail)
@@ -169,6 +168,8 @@ static always_inline int wake_in(struct bucket *b, uint32_t *addr, int n, uint32
         next = w->next;
         if (w->addr != addr || !(w->bitset & bitset) || w->pi || w->requeue_pi)
             continue;
+        if (next) /* whom we, or somebody else, will wake next */
+            prefetch_waiter(next);
         unlink_waiter(b, w);
         woken += claim(w, list, tail);
     }
@@ -206,14 +207,14 @@ static always_inline long wait_inline(uint32_t *addr, uint32_t val, uint32_t bit
 {
     struct uthread *u = uthread_self();
     struct bucket *b = bucket_of(addr);
-    struct futex_waiter w; /* field by field: an initializer would be a `rep stos`, which takes as long as two locks */
+    struct futex_waiter *w = &u->futex; /* it is in no bucket: we wait for one thing at a time, and leave before a handler runs */
     uint32_t now;
-    w.addr = addr;
-    w.u = u;
-    w.bitset = bitset;
-    w.pi = w.many = false;
-    w.requeue_pi = requeue_pi;
-    w.tid = u->tid;
+    w->addr = addr;
+    w->u = u;
+    w->bitset = bitset;
+    w->pi = w->many = false;
+    w->requeue_pi = requeue_pi;
+    w->tid = u->tid;
     lock_take(&b->lock);
     long r = uaccess_load32(addr, &now);
     if (r || now != val) {
@@ -228,10 +229,10 @@ static always_inline long wait_inline(uint32_t *addr, uint32_t val, uint32_t bit
         u->futex_last = addr;
         u->futex_again = 0;
     }
-    w.seq = wait_open(u);
-    link_waiter(b, &w);
+    w->seq = wait_open(u);
+    link_waiter(b, w);
     enum wake why = park(WAIT_FUTEX, (uint64_t)addr, deadline, commit_unlock, b);
-    withdraw(&w);
+    withdraw(w);
     return outcome(why, deadline);
 }
 static apart long wait_on(uint32_t *addr, uint32_t val, uint32_t bitset, int64_t deadline, uint32_t *requeue_pi)

@@ -63,6 +63,22 @@ struct sigpending {
     struct sigqueued *queue; /* real-time signals and siginfo, oldest first */
 };
 
+/* A wait for a futex (emul/futex.c) */
+struct futex_waiter {
+    struct futex_waiter *next, *prev;
+    struct bucket *bucket; /* NULL once unlinked; changed under the bucket's lock */
+    uint32_t *addr;
+    struct uthread *u;     /* NULL: a foreign thread */
+    uint64_t seq;
+    uint32_t *requeue_pi;  /* WAIT_REQUEUE_PI: the PI futex it may be moved to */
+    uint32_t bitset;
+    bool pi;               /* waits for ownership of addr */
+    bool many;             /* one of several (futex_waitv): may be found before its wait is open */
+    /* seldom used: */
+    uint32_t foreign_word; /* 0 waits, 1 woken */
+    int tid;
+};
+
 struct uthread {
     /* line 0: switching. Owner only, but attn (atomic). */
     uint64_t rsp;    /* while not running */
@@ -90,8 +106,12 @@ struct uthread {
     uint8_t futex_again;  /* waits in a row on futex_last with no wake-up made between */
     const void *ahead;    /* what it touches first when it runs again, besides its stack: a hint for prefetch_following */
 
-    /* line 2: the rest of what is used often. No switch touches it, nor what follows: with thousands of user threads each line is a miss */
-    void *xsave cacheline; /* for VEC_FULL */
+    /* line 2: in a bucket while it waits for one futex */
+    struct futex_waiter futex cacheline;
+
+    /* line 3, begun by the end of the waiter: the rest of what is used often. No switch touches it, nor what follows: with thousands of user threads
+     * each line is a miss */
+    void *xsave; /* for VEC_FULL */
     uint32_t *futex_last;
     uint8_t blocks[16]; /* how likely its native calls block (native.c) */
 

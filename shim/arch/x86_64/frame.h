@@ -59,7 +59,7 @@
 #define UTHREAD_ATTN   16
 #define UTHREAD_VEC    20 /* 16 bits: VEC_*, and of VEC_STACK the size in cache lines */
 #define UTHREAD_SITE   23 /* flags of the stub while an emulated call is under way, else 0 */
-#define UTHREAD_XSAVE  128
+#define UTHREAD_XSAVE  200
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>
