@@ -57,6 +57,12 @@ static inline long sys0(long nr)
 
 #define P(x) ((long)(uintptr_t)(x))
 
+/* Every thread of the process that runs passes a full barrier (membarrier(2), registered at activation). 0 or -errno. */
+static inline long membarrier(void)
+{
+    return sys3(__NR_membarrier, 8 /* PRIVATE_EXPEDITED */, 0, 0);
+}
+
 /* mmap of private anonymous memory; NULL when refused. */
 static inline void *sys_map(void *addr, unsigned long size, int prot, int flags)
 {

@@ -210,7 +210,7 @@ static struct fdrec *lock_of(struct fdwaiter *w)
 static void commit_unlock(struct uthread *u, void *arg)
 {
     (void)u;
-    lock_drop(&((struct fdrec *)arg)->lock);
+    lock_drop_plain(&((struct fdrec *)arg)->lock);
 }
 
 static void count_park(enum stats_wait why)
@@ -253,7 +253,7 @@ static always_inline enum wake wait_armed(struct fdcall *c, struct fdrec *rec, u
     c->rec = rec;
     c->fd = w->fd;
     c->gen = rec->gen;
-    lock_drop(&rec->lock);
+    lock_drop_plain(&rec->lock);
     return r;
 }
 
@@ -333,7 +333,7 @@ static void leave(struct fdwaiter *w)
         return;
     unlink_waiter(rec, w);
     bool last = unlikely(load_relaxed(&rec->flags) & FDF_GHOST) && --rec->ghost_calls == 0;
-    lock_drop(&rec->lock);
+    lock_drop_plain(&rec->lock);
     if (last)
         ghost_end(rec);
 }
@@ -457,7 +457,7 @@ uint32_t fd_event(uint32_t fd, uint32_t gen, uint32_t ev, struct uthread **list)
         if (!rec->head && rec->watched)
             edge_in_vain(rec, (int)fd);
     }
-    lock_drop(&rec->lock);
+    lock_drop_plain(&rec->lock);
     return n;
 }
 

@@ -182,7 +182,7 @@ int futex_wake_addr(uint32_t *addr, int n, uint32_t bitset)
     struct uthread *list = NULL, **tail = &list;
     lock_take(&b->lock);
     int woken = wake_in(b, addr, n, bitset, &list, &tail);
-    lock_drop(&b->lock);
+    lock_drop_plain(&b->lock);
     ready_list(list);
     return woken;
 }
@@ -190,7 +190,7 @@ int futex_wake_addr(uint32_t *addr, int n, uint32_t bitset)
 static void commit_unlock(struct uthread *u, void *arg)
 {
     (void)u;
-    lock_drop(&((struct bucket *)arg)->lock);
+    lock_drop_plain(&((struct bucket *)arg)->lock);
 }
 
 static long outcome(enum wake why, int64_t deadline)

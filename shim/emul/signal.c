@@ -263,17 +263,23 @@ static void hint(void)
 
 void uthread_poke(struct uthread *u)
 {
-    fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL); /* barrier (2) of park.c */
-    uint64_t w = load_relaxed(&u->waitw);
-    if ((w & 15) == WAITW_OPEN) {
-        if (wait_claim(u, w >> WAITW_SHIFT, WAKE_SIGNAL))
-            sched_ready(u);
-        return;
-    }
+    fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL);
     struct worker *me = worker_self();
     if (me && me->cur == u)
         return; /* ourselves: the way out looks */
-    sys3(__NR_membarrier, 8, 0, 0); /* attn before the look at where it runs; pairs with dispatch */
+    for (int look = 0; look < 2; look++) {
+        uint64_t w = load_relaxed(&u->waitw);
+        if ((w & 15) == WAITW_OPEN) {
+            if (wait_claim(u, w >> WAITW_SHIFT, WAKE_SIGNAL)) {
+                /* Perhaps it has seen attn and come to wait anew meanwhile: that wait, too, must end with a look. */
+                fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL);
+                sched_ready(u);
+            }
+            return;
+        }
+        if (look == 0)
+            membarrier(); /* attn before the looks at the wait, and at where it runs; pairs with park_g0 and with dispatch */
+    }
     struct worker *on = load_relaxed(&u->worker);
     if (on && load_relaxed(&on->cur) == u)
         sys3(__NR_tgkill, stats->pid, on->ktid, POKE_SIGNAL);
@@ -1133,7 +1139,7 @@ static void deliver_move(struct uthread *u, struct ucontext *uc)
 void signal_move(struct uthread *u)
 {
     fetch_or(&u->attn, (uint32_t)ATTN_YIELD);
-    sys3(__NR_membarrier, 8, 0, 0); /* attn before the look at where it runs; pairs with dispatch */
+    membarrier(); /* attn before the look at where it runs; pairs with dispatch */
     struct worker *on = load_relaxed(&u->worker);
     if (on && load_relaxed(&on->cur) == u && on != worker_self())
         sys3(__NR_tgkill, stats->pid, on->ktid, POKE_SIGNAL);

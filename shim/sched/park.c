@@ -3,18 +3,22 @@
  * The life of a wait. `seq` is its number; the state is in the low bits of u->waitw, one word:
  *
  *   wait_open [hook]      (seq, PREPARING)    nobody may claim: the registers are not saved
- *   park_g0   [g0]        (seq, OPEN)         xchg: full barrier (1)
+ *   park_g0   [g0]        (seq, OPEN)         a plain store
  *   wait_claim [any]      (seq, why)          CAS from OPEN: the winner owns u and readies it
  *
  * Most wakers find u only in a structure (futex bucket, descriptor record) whose lock the hook took before
- * it was put there and which `commit` drops on g0, after (1): they cannot come too early. The others can, and
- * leave a mark: the timer (armed on g0 just before (1): not after, since then a signal could already have set u
+ * it was put there and which `commit` drops on g0, after the store of OPEN: they cannot come too early. The others can, and
+ * leave a mark: the timer (armed on g0 just before OPEN: not after, since then a signal could already have set u
  * running, to arm its timer anew elsewhere) and waits on several things (poll, futex_waitv) write
- * wait_missed (full barrier) and try again; a signal sets attn (RMW: full barrier (2)) and tries to claim.
- * park_g0, having passed (1), looks at both marks: store/load against store/load, one sees the other.
+ * wait_missed, a signal sets attn. park_g0, having stored OPEN, looks at both marks.
  *
- * From the moment that (1) is done u may run elsewhere: after it park_g0 touches neither u's
- * stack nor anything but the commit's argument, and u->attn, whose memory stays.
+ * There is no barrier between that store and those looks, which may come first: parks are many, and marks few. So who leaves a mark makes all
+ * processors pass a barrier (membarrier), and then looks at the wait again: either OPEN is to be seen by now, or the looks come after, and see the mark.
+ *
+ * From the moment that OPEN is stored u may run elsewhere: after it park_g0 touches neither u's
+ * stack nor anything but the commit's argument, and u->wait_missed and u->attn, whose memory stays.
+ *
+ * The model: tests/models/park.pml.
  */
 #include "internal.h"
 
@@ -38,13 +42,16 @@ enum claim wait_claim_or_mark(struct uthread *u, uint64_t seq, enum wake why)
         return CLAIM_YES;
     if (load_relaxed(&u->waitw) != (seq << WAITW_SHIFT | STATE_PREPARING))
         return wait_claim(u, seq, why) ? CLAIM_YES : CLAIM_NO;
-    /* Full barrier; pairs with (1). Only upwards: a late marker of an earlier wait must not hide this one. */
+    /* Only upwards: a late marker of an earlier wait must not hide this one. Who finds it marked leaves the rest to who marked it. */
     uint64_t was = load_relaxed(&u->wait_missed);
-    while (was < seq && !cas(&u->wait_missed, was, seq))
-        was = load_relaxed(&u->wait_missed);
-    fence_full();
-    if (wait_claim(u, seq, why))
-        return CLAIM_YES;
+    while (was < seq)
+        if (cas(&u->wait_missed, was, seq)) {
+            membarrier(); /* the mark before the look at waitw; pairs with park_g0 */
+            if (wait_claim(u, seq, why))
+                return CLAIM_YES;
+            break;
+        } else
+            was = load_relaxed(&u->wait_missed);
     return load_relaxed(&u->waitw) >> WAITW_SHIFT == seq ? CLAIM_MARKED : CLAIM_NO;
 }
 
@@ -59,9 +66,8 @@ static void park_g0(struct uthread *u)
         timer_arm(w->proc, u, seq, deadline, w->commit_slack);
     store_release(&u->waitw, seq << WAITW_SHIFT | WAITW_OPEN);
     if (commit)
-        commit(u, w->commit_arg); /* barrier (1): drops a lock */
-    else
-        fence_full(); /* barrier (1) */
+        commit(u, w->commit_arg);
+    fence_compiler(); /* pairs with the membarriers of those who leave a mark */
     if (unlikely(load_acquire(&u->wait_missed) == seq) &&
         wait_claim(u, seq, deadline != INT64_MAX && now_ns() >= deadline ? WAKE_TIMEOUT : WAKE_EVENT))
         sched_ready(u);

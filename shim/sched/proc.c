@@ -59,8 +59,6 @@ enum {
     G0_SIZE = 64 * 1024,
 };
 
-#define MEMBARRIER_PRIVATE_EXPEDITED 8
-
 const char *const event_names[] = {"run",  "park",  "ready", "yield", "take",  "lost",    "regain", "sleep",
                                    "wake", "steal", "exit",  "create", "poll", "syscall", "signal", "timer"};
 
@@ -454,7 +452,7 @@ struct proc *proc_take(struct proc *p)
     struct worker *w = load_relaxed(&p->worker);
     if (!w || !cas(&w->claim, (uint32_t)CLAIM_HELD, (uint32_t)CLAIM_ASKED))
         return NULL;
-    sys3(__NR_membarrier, MEMBARRIER_PRIVATE_EXPEDITED, 0, 0); /* pairs with hook_enter */
+    membarrier(); /* pairs with hook_enter */
     if (load_acquire(&w->hook) == 0 && w->proc == p) {
         /* Counted before it can know: as soon as it sees LOST it takes itself off (proc_regain). in_block is as its
          * owner left it before hook became 0. */

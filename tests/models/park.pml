@@ -2,8 +2,9 @@
  *
  * One user thread makes two waits on two descriptor records: each of the kind of fd_wait (one record, its lock held from the
  * compare until commit), or of wait_many (linked to a set of records before the wait opens). Each record has one
- * edge to come; there is one signal, and a timer that may fire once it is armed. Steps are shared accesses; a store
- * that is not followed by a barrier before the load that matters is written as a variant.
+ * edge to come; there is one signal, and a timer that may fire once it is armed. Steps are shared accesses. park_g0's stores
+ * lie in its processor's store buffer, which passes them on in order, at any time; a locked instruction of its own, or membarrier by others, waits
+ * until it is empty.
  *
  * All actors at once make too large a search: run it without each in turn (NO_EDGE: the second edge, NO_SIGNAL, NO_TIMER).
  *
@@ -12,9 +13,13 @@
  *
  * Variants that must be found faulty:
  *   BUG_OPEN_EARLY       wait_open opens the wait at once: readied while still running
- *   BUG_ATTN_EARLY       park_g0 looks at attn before the wait is open (no barrier (1))
- *   BUG_ATTN_LATE        uthread_poke looks at the wait before attn is seen (no barrier (2))
+ *   BUG_ATTN_EARLY       park_g0 looks at attn before it opens the wait
+ *   BUG_ATTN_LATE        uthread_poke looks at the wait before attn is seen
+ *   BUG_POKE_NO_BARRIER  uthread_poke does without membarrier
+ *   BUG_POKE_ONCE        ... or does not look at the wait again after it
+ *   BUG_POKE_ATTN_ONCE   ... or does not set attn again when it has ended a wait, which may be a later one than attn was set in
  *   BUG_NO_SECOND_CLAIM  wait_claim_or_mark does not try again after the mark
+ *   BUG_MARK_NO_BARRIER  ... or without membarrier between
  *   BUG_NO_COMMIT_LOOK   park_g0 does not look at the mark
  *   BUG_TIMER_LATE       park_g0 arms the timer after the wait is open: a signal may have set the user thread running already
  *   BUG_MARK_OVERWRITES  a mark for an older wait may replace that of a newer one
@@ -29,6 +34,7 @@
 byte seq, wstate;     /* waitw: one word */
 byte missed;          /* wait_missed */
 bit attn;
+bit by_signal;         /* ghost: a signal ended the wait: whoever comes back from it must see attn (else an internal error goes to the program) */
 bit saved, runnable;  /* ghosts */
 byte timer_seq;       /* armed for; 0: not */
 bit lck[NREC], linked[NREC], waiter_poll[NREC];
@@ -37,6 +43,22 @@ byte edges[NREC], seen[NREC];
 bit watching[NREC];
 bit parked;
 byte go, by_lock;     /* from ctx_park to park_g0: which wait; 1 + the record whose lock commit drops */
+
+/* The store buffers of the two park_g0: the wait opened, then the lock dropped */
+byte buf_open[NWAIT + 1], buf_unlock[NWAIT + 1];
+#define EMPTY(i) (buf_open[i] == 0 && buf_unlock[i] == 0)
+#define MEMBARRIER (EMPTY(1) && EMPTY(2))
+
+active proctype hardware()
+{
+end:
+    do
+    :: atomic { buf_open[1] -> wstate = OPEN; buf_open[1] = 0 }
+    :: atomic { buf_open[2] -> wstate = OPEN; buf_open[2] = 0 }
+    :: atomic { !buf_open[1] && buf_unlock[1] -> lck[buf_unlock[1] - 1] = 0; buf_unlock[1] = 0 }
+    :: atomic { !buf_open[2] && buf_unlock[2] -> lck[buf_unlock[2] - 1] = 0; buf_unlock[2] = 0 }
+    od
+}
 
 #define LOCK(r)   atomic { !lck[r] -> lck[r] = 1 }
 #define UNLOCK(r) lck[r] = 0
@@ -60,6 +82,9 @@ inline claim_or_mark(s, ok) {
         missed = s;
 #else
         atomic { if :: missed < s -> missed = s :: else fi } /* only upwards */
+#endif
+#ifndef BUG_MARK_NO_BARRIER
+        MEMBARRIER;
 #endif
 #ifndef BUG_NO_SECOND_CLAIM
         claim(s, ok)
@@ -139,7 +164,7 @@ awake:
     withdraw(0);
     withdraw(1);
 back: /* the way out of the hook: signals */
-    atomic { watching[0] = 0; watching[1] = 0 }
+    atomic { watching[0] = 0; watching[1] = 0; assert(!by_signal || attn); by_signal = 0 }
     attn = 0;
     goto next;
 out:
@@ -158,17 +183,17 @@ proctype g0(byte s)
 #ifdef BUG_ATTN_EARLY
     signalled = attn;
 #endif
-    wstate = OPEN; /* xchg: barrier (1) */
+    buf_open[s] = 1;
 #ifdef BUG_TIMER_LATE
     if :: arm_timer(s) :: skip fi;
 #endif
     if
-    :: drop > 0 -> UNLOCK(drop - 1) /* commit */
+    :: drop > 0 -> buf_unlock[s] = drop /* commit */
     :: else
     fi;
 #ifndef BUG_NO_COMMIT_LOOK
     if
-    :: missed == s -> claim(s, ok); if :: ok -> ready(); ok = 0 :: else fi
+    :: missed == s -> EMPTY(s); claim(s, ok); if :: ok -> ready(); ok = 0 :: else fi
     :: else
     fi;
 #endif
@@ -176,7 +201,7 @@ proctype g0(byte s)
     signalled = attn;
 #endif
     if
-    :: signalled -> claim(s, ok); if :: ok -> ready() :: else fi
+    :: signalled -> EMPTY(s); claim(s, ok); if :: ok -> by_signal = 1; ready() :: else fi
     :: else
     fi
 }
@@ -199,21 +224,45 @@ proctype edge(byte r)
     if :: ok -> ready() :: else fi
 }
 
+inline end_wait(s, ok)
+{
+    claim(s, ok);
+    if
+    :: ok ->
+        by_signal = 1;
+#ifndef BUG_POKE_ATTN_ONCE
+        attn = 1;
+#endif
+        ready()
+    :: else
+    fi
+}
+
 /* uthread_poke */
 proctype signal()
 {
     bit ok;
     byte s, st;
 #ifndef BUG_ATTN_LATE
-    attn = 1; /* RMW: barrier (2) */
+    attn = 1; /* RMW */
 #endif
     atomic { s = seq; st = wstate }
 #ifdef BUG_ATTN_LATE
     attn = 1;
 #endif
     if
-    :: st == OPEN -> claim(s, ok); if :: ok -> ready() :: else fi
-    :: else /* it runs, and every way out of a hook looks at attn */
+    :: st == OPEN -> end_wait(s, ok)
+    :: else ->
+#ifndef BUG_POKE_NO_BARRIER
+        MEMBARRIER;
+#endif
+#ifndef BUG_POKE_ONCE
+        atomic { s = seq; st = wstate }
+        if
+        :: st == OPEN -> end_wait(s, ok)
+        :: else /* it runs, and every way out of a hook looks at attn */
+        fi
+#endif
     fi
 }
 
