@@ -1,10 +1,11 @@
 /* futex(2) for private futexes, and for the ctid that pthread_join waits on.
  *
  * Waiters hang in hashed buckets, in the order they came. A waiter (sched.h) lies in its user thread's struct, so that who wakes it does not
- * touch its stack, or on the stack where it waits for several or for ownership. It is linked under the bucket's lock, which the hook takes before it compares the word and which the commit of park
- * drops on the scheduler stack: a waker that changed the word before takes the lock after, and finds the
- * waiter parked; or the waiter's compare sees the change. Whoever unlinks a waiter sets its bucket to NULL;
- * the claim (sched.h) decides between a waker, the timer and a signal, and only the waker counts it.
+ * touch its stack, or on the stack where it waits for several or for ownership. It is linked under the bucket's lock, which the hook takes
+ * before it compares the word and which the commit of park drops on the scheduler stack: a waker that changed the word before takes the lock after, and finds the
+ * waiter parked; or the waiter's compare sees the change. The claim (sched.h) decides between a waker, the timer and a signal. A waker claims
+ * first, and unlinks (its bucket becomes NULL) only whom it got: who was woken otherwise finds itself linked, and must take the
+ * lock to leave, so it does not go, or wait anew, while the waker looks at it. And who is unlinked was counted.
  *
  * Requeueing moves a waiter between buckets under both locks, so a waiter that wants to unlink itself
  * re-reads its bucket until the one it locked is the one it is in.
@@ -62,8 +63,8 @@ static void unlink_waiter(struct bucket *b, struct futex_waiter *w)
     store_release(&w->bucket, NULL);
 }
 
-/* The waiter itself, awake again: out of whatever bucket it is in. Mostly the waker took it out. */
-static apart void withdraw_slow(struct futex_waiter *w)
+/* The waiter itself, awake again: out of whatever bucket it is in. True: a waker took it out, and counted it. */
+static apart bool withdraw_slow(struct futex_waiter *w)
 {
     struct bucket *b;
     while ((b = load_acquire(&w->bucket))) {
@@ -73,13 +74,13 @@ static apart void withdraw_slow(struct futex_waiter *w)
             unlink_waiter(b, w);
         lock_drop(&b->lock);
         if (here)
-            return;
+            return false;
     }
+    return true;
 }
-static inline void withdraw(struct futex_waiter *w)
+static inline bool withdraw(struct futex_waiter *w)
 {
-    if (unlikely(load_acquire(&w->bucket) != NULL))
-        withdraw_slow(w);
+    return likely(load_acquire(&w->bucket) == NULL) || withdraw_slow(w);
 }
 
 static void lock_two(struct bucket *a, struct bucket *b)
@@ -110,7 +111,7 @@ static cold void let_pass(void)
         fetch_or(&me->cur->attn, (uint32_t)ATTN_YIELD);
 }
 
-/* Under the bucket's lock, w unlinked: does our wake-up count? Then it goes onto the list to be
+/* Under the bucket's lock: does our wake-up count? Then the caller unlinks w, and its user thread is on the list to be
  * readied after the lock; a foreign thread is woken at once. */
 static always_inline bool claim(struct futex_waiter *w, struct uthread **list, struct uthread ***tail)
 {
@@ -170,8 +171,10 @@ static always_inline int wake_in(struct bucket *b, uint32_t *addr, int n, uint32
             continue;
         if (next) /* whom we, or somebody else, will wake next */
             prefetch_waiter(next);
+        if (!claim(w, list, tail))
+            continue;
         unlink_waiter(b, w);
-        woken += claim(w, list, tail);
+        woken++;
     }
     return woken;
 }
@@ -403,8 +406,8 @@ static long pi_hand_over(struct bucket *b, uint32_t *addr, uint32_t keep, struct
         next = w->next;
         if (!w->pi || w->addr != addr)
             continue;
-        unlink_waiter(b, w);
         if (claim(w, list, tail)) {
+            unlink_waiter(b, w);
             v = keep | (uint32_t)w->tid | (pi_waiters(b, addr) ? FUTEX_WAITERS : 0);
             break;
         }
@@ -460,14 +463,15 @@ static long cmp_requeue_pi(uint32_t *from, uint32_t *to, int nwake, int nmove, u
             r = got;
             break;
         }
-        unlink_waiter(a, w);
         if (got == 1) {
-            if (claim(w, &list, &tail))
+            if (claim(w, &list, &tail)) {
+                unlink_waiter(a, w);
                 count++;
-            else
+            } else
                 pi_hand_over(b, to, 0, &list, &tail);
             continue;
         }
+        unlink_waiter(a, w);
         w->addr = to;
         w->pi = true;
         w->requeue_pi = NULL;
@@ -517,11 +521,8 @@ static long waitv_wait(const struct waitv *v, struct futex_waiter *w, uint32_t n
             r = -ERESTARTSYS;
     }
     for (uint32_t i = 0; i < linked; i++) {
-        if (why == WAKE_EVENT && !load_acquire(&w[i].bucket)) {
-            r = i; /* woken here */
-            why = WAKE_NONE;
-        }
-        withdraw(&w[i]);
+        if (withdraw(&w[i])) /* the last that was woken, as the kernel tells; whatever else ended the wait, that was counted */
+            r = i;
     }
     return r;
 }

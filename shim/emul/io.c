@@ -585,7 +585,6 @@ static long stream_io(struct frame *f, struct fdrec *rec, uint8_t dir, const str
 
 /* ---- reading ---- */
 
-
 /* read(2), write(2) */
 static apart long stream_one(struct frame *f, struct fdrec *rec, uint8_t dir)
 {

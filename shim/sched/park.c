@@ -44,14 +44,13 @@ enum claim wait_claim_or_mark(struct uthread *u, uint64_t seq, enum wake why)
         return wait_claim(u, seq, why) ? CLAIM_YES : CLAIM_NO;
     /* Only upwards: a late marker of an earlier wait must not hide this one. Who finds it marked leaves the rest to who marked it. */
     uint64_t was = load_relaxed(&u->wait_missed);
-    while (was < seq)
-        if (cas(&u->wait_missed, was, seq)) {
-            membarrier(); /* the mark before the look at waitw; pairs with park_g0 */
-            if (wait_claim(u, seq, why))
-                return CLAIM_YES;
-            break;
-        } else
-            was = load_relaxed(&u->wait_missed);
+    while (was < seq && !cas(&u->wait_missed, was, seq))
+        was = load_relaxed(&u->wait_missed);
+    if (was < seq) {
+        membarrier(); /* the mark before the look at waitw; pairs with park_g0 */
+        if (wait_claim(u, seq, why))
+            return CLAIM_YES;
+    }
     return load_relaxed(&u->waitw) >> WAITW_SHIFT == seq ? CLAIM_MARKED : CLAIM_NO;
 }
 
