@@ -227,10 +227,10 @@ static void let_go(void)
     sys1(__NR_set_tid_address, P(&dummy_tid));
 }
 
-static void refuse(const char *fmt, const char *detail, long err)
+static void refuse(const char *fmt, const char *detail, const char *error)
 {
     if (!why_not[0])
-        snprintf(why_not, sizeof why_not, fmt, detail, err);
+        snprintf(why_not, sizeof why_not, fmt, detail, error);
     report(LOG_INFO, "staying native: %s", why_not);
     if (!stats)
         stats_init(1, 1, 1);
@@ -307,7 +307,7 @@ static int activate_masked(uint64_t mask)
                  : possible < PROCS_MAX                             ? possible
                                                                     : PROCS_MAX;
     if (!look()) {
-        refuse("%s", "", 0);
+        refuse("%s", "", "");
         return -1;
     }
     if (!patched) {
@@ -316,12 +316,12 @@ static int activate_masked(uint64_t mask)
         r = intercept_scan(&c, &plan, &rep);
         if (r < 0 || rep.critical) {
             intercept_undo_plan(plan);
-            refuse("cannot intercept system calls: %s (%ld)", rep.reason, -(long)r);
+            refuse("cannot intercept system calls: %s (%s)", rep.reason, error_name(-(long)r));
             return -1;
         }
         if (rep.sets_gs[0]) {
             intercept_undo_plan(plan);
-            refuse("%s sets the GS base (wrgsbase), which handoff needs", rep.sets_gs, 0);
+            refuse("%s sets the GS base (wrgsbase), which handoff needs", rep.sets_gs, "");
             return -1;
         }
     }
@@ -351,11 +351,11 @@ static int activate_masked(uint64_t mask)
     if (r < 0) {
         if (plan && !patched)
             intercept_undo_plan(plan);
-        refuse("%s: error %ld", step, -(long)r);
+        refuse("%s: %s", step, error_name(-(long)r));
         return -1;
     }
     if ((r = thread_activate(mask)) < 0) {
-        refuse("%s: error %ld", "thread 1", -(long)r);
+        refuse("%s: %s", "thread 1", error_name(-(long)r));
         return -1;
     }
     let_go();

@@ -41,6 +41,9 @@ _Noreturn void fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)))
  * %s %d %u %x %lx %ld %lu %p %c. At most 1 KiB. */
 void report(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* What errno `error` means, in a few words. Any context; what is not known by name shares one buffer. */
+const char *error_name(long error);
+
 /* The same formats into a buffer; always NUL-terminated; returns the length written. */
 size_t format(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 size_t vformat(char *buf, size_t size, const char *fmt, __builtin_va_list ap);

@@ -97,9 +97,29 @@ size_t format(char *buf, size_t size, const char *f, ...)
     return n;
 }
 
+const char *error_name(long error)
+{
+    static const struct {
+        int error;
+        const char *name;
+    } names[] = {{1, "EPERM: not permitted"}, {2, "ENOENT: no such file or directory"}, {4, "EINTR: interrupted"}, {5, "EIO: input/output error"},
+                 {6, "ENXIO: nobody reads it"}, {9, "EBADF: bad file descriptor"}, {11, "EAGAIN: a limit of processes or memory"}, {12, "ENOMEM: no memory"},
+                 {13, "EACCES: permission denied"}, {14, "EFAULT: bad address"}, {17, "EEXIST: exists"}, {20, "ENOTDIR: not a directory"},
+                 {21, "EISDIR: is a directory"}, {22, "EINVAL: invalid argument"}, {23, "ENFILE: too many open files in the system"},
+                 {24, "EMFILE: too many open files (ulimit -n)"}, {26, "ETXTBSY: text file busy"}, {28, "ENOSPC: no space left"},
+                 {30, "EROFS: read-only file system"}, {36, "ENAMETOOLONG: name too long"}, {38, "ENOSYS: not in this kernel"}, {40, "ELOOP: too many symbolic links"}};
+    static char other[32];
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (names[i].error == error)
+            return names[i].name;
+    format(other, sizeof other, "error %ld", error);
+    return other;
+}
+
 /* Opened for each line: the program may close descriptors, fork or exec at any time. */
 static void write_line(const char *line, size_t n)
 {
+    static uint32_t told;
     int fd = 2;
     if (options.log_file && options.log_file[0]) {
         char path[512];
@@ -112,9 +132,15 @@ static void write_line(const char *line, size_t n)
                 path[o++] = *s;
         }
         path[o] = 0;
-        fd = (int)sys4(__NR_openat, -100, P(path), 02000000 | 02000 | 0100 | 1, 0600);
-        if (fd < 0)
+        /* CLOEXEC, APPEND, CREAT, WRONLY; NONBLOCK: of a FIFO that nobody reads the open fails */
+        fd = (int)sys4(__NR_openat, -100, P(path), 02000000 | 02000 | 0100 | 1 | 04000, 0600);
+        if (fd < 0) { /* said once */
+            char said[700];
+            size_t len = format(said, sizeof said, "handoff: HANDOFF_LOG_FILE=%s: %s; reports come here instead\n", path, error_name(-fd));
             fd = 2;
+            if (!__atomic_exchange_n(&told, 1, __ATOMIC_RELAXED))
+                sys3(__NR_write, fd, P(said), (long)len);
+        }
     }
     sys3(__NR_write, fd, P(line), (long)n);
     if (fd != 2)

@@ -232,7 +232,7 @@ static void give_pages_back(struct stack *s)
     if (s->remap) {
         long r = sys6(__NR_mmap, (long)s->base, (long)size, 3, 0x4022 | MAP_STACK | MAP_FIXED, -1, 0);
         if (r < 0 && r > -4096)
-            fatal("stack: cannot map a stack anew: error %ld", -r);
+            fatal("stack: cannot map a stack anew: %s", error_name(-r));
         sys3(__NR_madvise, (long)s->base, (long)size, MADV_NOHUGEPAGE);
         s->guard = 0;
         s->remap = 0;

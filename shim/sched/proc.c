@@ -281,7 +281,7 @@ struct worker *worker_spawn(struct proc *p, bool spinning, struct uthread *u, bo
     if (r < 0) {
         static uint32_t told;
         if (!xchg(&told, 1u))
-            report(LOG_WARN, "cannot start a worker: clone: error %ld; user threads queue for those that there are", -r);
+            report(LOG_WARN, "cannot start a worker: clone: %s; user threads queue for those that there are", error_name(-r));
         w->pub->state = WORKER_FREE;
         w->ktid = 0;
         w->alive = 0;
