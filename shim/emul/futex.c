@@ -7,8 +7,8 @@
  * first, and unlinks (its bucket becomes NULL) only whom it got: who was woken otherwise finds itself linked, and must take the
  * lock to leave, so it does not go, or wait anew, while the waker looks at it. And who is unlinked was counted.
  *
- * Requeueing moves a waiter between buckets under both locks, so a waiter that wants to unlink itself
- * re-reads its bucket until the one it locked is the one it is in.
+ * Requeueing moves a waiter between buckets under both locks, and it is always in one of them: so a waiter that wants to unlink itself
+ * re-reads its bucket until the one it locked is the one it is in, and NULL says that it was woken.
  *
  * PI futexes keep their word's protocol (owner's tid, FUTEX_WAITERS); unlock hands the word to the
  * first waiter. Priorities are not inherited: user threads have none.
@@ -61,6 +61,23 @@ static void unlink_waiter(struct bucket *b, struct futex_waiter *w)
 {
     list_remove(b, w);
     store_release(&w->bucket, NULL);
+}
+
+/* Into another bucket, or anew into the same. Never out of both: who found itself out would leave. Under both locks. */
+static void move_waiter(struct bucket *from, struct bucket *to, struct futex_waiter *w)
+{
+    list_remove(from, w);
+    store_release(&w->bucket, to);
+    list_append(to, w);
+}
+
+/* Woken otherwise already, w has only to leave: it counts for nothing. */
+static bool has_ended(const struct futex_waiter *w)
+{
+    if (!w->u)
+        return load_relaxed(&w->foreign_word);
+    uint64_t now = load_relaxed(&w->u->waitw);
+    return now >> WAITW_SHIFT != w->seq || wait_over(now);
 }
 
 /* The waiter itself, awake again: out of whatever bucket it is in. True: a waker took it out, and counted it. */
@@ -261,14 +278,13 @@ static long do_requeue(uint32_t *from, uint32_t *to, int nwake, int nmove, bool 
     long woken = wake_in(a, from, nwake, ~0u, &list, &tail), moved = 0;
     for (struct futex_waiter *w = a->head, *next; w && moved < nmove; w = next) {
         next = w->next;
-        if (w->addr != from || w->pi || w->requeue_pi)
+        if (w->addr != from || w->pi || w->requeue_pi || has_ended(w))
             continue;
         moved++;
         if (to == from)
             continue;
-        unlink_waiter(a, w);
         w->addr = to;
-        link_waiter(b, w);
+        move_waiter(a, b, w);
     }
     drop_two(a, b);
     ready_list(list);
@@ -471,11 +487,10 @@ static long cmp_requeue_pi(uint32_t *from, uint32_t *to, int nwake, int nmove, u
                 pi_hand_over(b, to, 0, &list, &tail);
             continue;
         }
-        unlink_waiter(a, w);
         w->addr = to;
         w->pi = true;
         w->requeue_pi = NULL;
-        link_waiter(b, w);
+        move_waiter(a, b, w);
         count++;
     }
     drop_two(a, b);

@@ -718,7 +718,30 @@ struct regs { /* where the program is to go on after the handler */
     struct mcontext mc;
     const void *fpstate; /* the kernel's copy; NULL: the live registers */
     uint32_t fpsize;
+    bool initial;        /* but the floating point state as it is initially: of a handler that has not begun */
 };
+
+/* A handler begins with the initial floating point state, as the kernel has it (fpu__clear_user_states): no exception, no trap, no rounding mode
+ * of what it interrupts. fp: as FXSAVE or XSAVE lay it down. (PKRU stays.) */
+static void fpstate_initial(char *fp)
+{
+    const uint32_t mxcsr = 0x1f80;
+    const uint16_t control = 0x37f;
+    uint64_t present;
+    memset(fp, 0, 24);
+    memcpy(fp, &control, sizeof control);
+    memcpy(fp + 24, &mxcsr, sizeof mxcsr);
+    if (*(const uint32_t *)(fp + 464) != 0x46505853 /* FP_XSTATE_MAGIC1 */)
+        return;
+    memcpy(&present, fp + 512, sizeof present);
+    present &= 1 << 9;
+    memcpy(fp + 512, &present, sizeof present);
+}
+static void live_initial(void)
+{
+    static const uint32_t mxcsr = 0x1f80;
+    __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
+}
 
 static inline void xsave_live(void *area)
 {
@@ -801,6 +824,8 @@ static __attribute__((__noinline__)) bool build_frame(struct uthread *u, const s
             *(uint32_t *)(fp + fpsize) = 0x46505845; /* FP_XSTATE_MAGIC2 */
         }
     }
+    if (r->initial)
+        fpstate_initial((char *)fp);
     memset(&sf->uc, 0, sizeof sf->uc);
     sf->pretcode = (void *)handler_restorer;
     sf->uc.flags = (vec_kind != 2 ? 1 : 0) | 2 | 4;
@@ -889,6 +914,7 @@ static bool begin_handler(struct uthread *u, int sig, const struct info *info, c
     memset(r->mc.reserved, 0, sizeof r->mc.reserved);
     if (r->fpstate)
         r->fpstate = sf->uc.mc.fpstate; /* what it was copied from may be written over */
+    r->initial = true;
     COUNT_SHARED(signals);
     return true;
 }
@@ -923,6 +949,7 @@ static __attribute__((__noinline__)) _Noreturn void enter_handler(struct uthread
     uint64_t ours = (uint64_t)__builtin_frame_address(0) - 2048;
     begin_handlers(u, sig, info, a, r, over ? 0 : ours, ours);
     struct frame g = {.rdi = r->mc.rdi, .rsi = r->mc.rsi, .rdx = r->mc.rdx, .rsp = r->mc.rsp, .rip = r->mc.rip};
+    live_initial();
     frame_jump(&g);
 }
 
@@ -1052,8 +1079,11 @@ static void deliver_async(struct worker *w, struct ucontext *uc, int sig, struct
 {
     struct regs r = {.mc = uc->mc};
     saved_vectors(&r, uc);
-    if (begin_handlers(w->cur, sig, info, a, &r, 0, 0))
+    if (begin_handlers(w->cur, sig, info, a, &r, 0, 0)) {
         uc->mc = r.mc;
+        if (uc->mc.fpstate)
+            fpstate_initial((char *)uc->mc.fpstate);
+    }
 }
 
 /* The PC is not in the shim's own text. A stub belongs to the program from where the call is done. */

@@ -39,6 +39,8 @@ enum wake { WAKE_NONE, WAKE_EVENT, WAKE_TIMEOUT, WAKE_SIGNAL, WAKE_CLOSED };
  * upper bits, and below it WAIT_OPEN while nobody has claimed it, or the enum wake of who did. */
 #define WAITW_OPEN  15u
 #define WAITW_SHIFT 4
+/* Of a wait word: claimed. (14: it is being prepared.) */
+#define wait_over(w) (((w) & 15) < 14)
 
 enum { TIMER_SLACK = 50000 }; /* the kernel's default, ns */
 
