@@ -13,6 +13,16 @@ T_UNUSED static long futex(void *word, int op, uint32_t value, const void *timeo
     return syscall(SYS_futex, word, op, value, timeout_or_count, word2, value3);
 }
 
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+/* struct futex_waitv, of headers that may be older; and its flags for a private word. */
+struct waiter {
+    uint64_t value, address;
+    uint32_t flags, reserved;
+};
+#define FLAGS (2 | FUTEX_PRIVATE_FLAG) /* FUTEX2_SIZE_U32 */
+
 #define COUNT(n) ((const void *)(uintptr_t)(n))
 
 /* gather: move `count` waiters, however late they come, from one word to another, where nobody waits yet; none wakes. One that the

@@ -1,14 +1,6 @@
 /* futex_waitv goes on after a handler with SA_RESTART, with a timeout too, and without it ends with EINTR. */
 #include "futex.h"
 
-#ifndef SYS_futex_waitv
-#define SYS_futex_waitv 449
-#endif
-struct waiter {
-    uint64_t value, address;
-    uint32_t flags, reserved;
-};
-
 static uint32_t words[2];
 static _Atomic int hits, entered, done;
 static int flag, timed;

@@ -1,15 +1,6 @@
 /* futex_waitv: the index of the word woken, EAGAIN, ETIMEDOUT, EINVAL. */
 #include "futex.h"
 
-#ifndef SYS_futex_waitv
-#define SYS_futex_waitv 449
-#endif
-struct waiter {
-    uint64_t value, address;
-    uint32_t flags, reserved;
-};
-#define FLAGS (2 | FUTEX_PRIVATE_FLAG) /* FUTEX2_SIZE_U32 */
-
 static uint32_t words[4];
 
 static void *wakes(void *arg)

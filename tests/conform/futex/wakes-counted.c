@@ -1,15 +1,6 @@
 /* Wake-ups that race with time limits: a waiter that was counted says that it was woken, and only then. */
 #include "futex.h"
 
-#ifndef SYS_futex_waitv
-#define SYS_futex_waitv 449
-#endif
-struct waiter {
-    uint64_t value, address;
-    uint32_t flags, reserved;
-};
-#define FLAGS (2 | FUTEX_PRIVATE_FLAG) /* FUTEX2_SIZE_U32 */
-
 enum { EACH = 3, WAKES = 3000 };
 static uint32_t word, other;
 static _Atomic int woken, stop;
