@@ -15,6 +15,7 @@
  * A fork child is dormant again, its text patched already: it begins at 1 and skips 2 and 5.
  */
 #define _GNU_SOURCE
+#include "arch/x86_64/bases.h"
 #include "base/base.h"
 #include "base/sys.h"
 #include "emul/emul.h"
@@ -160,8 +161,9 @@ static const char *refused_call(void)
 static bool look(void)
 {
     uint64_t gs = 1;
-    if (!(getauxval(AT_HWCAP2) & 2)) {
-        snprintf(why_not, sizeof why_not, "this CPU or kernel has no FSGSBASE instructions (Linux 5.9 and later have)");
+    const char *why;
+    if (!bases_probe(options.debug.arch_prctl, &why)) {
+        snprintf(why_not, sizeof why_not, "%s", why);
         return false;
     }
     __asm__ volatile("rdgsbase %0" : "=r"(gs));
@@ -365,7 +367,8 @@ static int activate_masked(uint64_t mask)
     stats->objects = rep.objects;
     sched_up.tick = second;
     store_seq(&sched_active, 1u);
-    __asm__ volatile("wrgsbase %0" : : "r"(&sched.workers[0]) : "memory");
+    bases_set_gs(&sched.workers[0]);
+    bases_begin(sched.workers[0].cur->fsbase);
     store_seq(&gs_doubtful, 0u);
     sched_start();
     futex_guard();
@@ -375,8 +378,10 @@ static int activate_masked(uint64_t mask)
     stats->state = STATS_ACTIVE;
     report(LOG_DEBUG, "activation: sites %ld us, tables %ld us, patching and thread 1 %ld us", (scanned - start) / 1000,
            (built - scanned) / 1000, (end - built) / 1000);
-    report(LOG_INFO, "active: %d procs, %u of %u sites in %u objects, %ld us%s%s", options.procs, rep.patched, rep.sites,
-           rep.objects, (long)(end - start) / 1000, rep.reason[0] ? "; native: " : "", rep.reason);
+    static const char *const bases[] = {[BASES_KEPT] = "", [BASES_RELOAD] = ", the kernel does not keep FS: reloaded after its switches",
+                                        [BASES_CALL] = ", FS is switched by arch_prctl"};
+    report(LOG_INFO, "active: %d procs, %u of %u sites in %u objects, %ld us%s%s%s", options.procs, rep.patched, rep.sites,
+           rep.objects, (long)(end - start) / 1000, bases[bases_kind], rep.reason[0] ? "; native: " : "", rep.reason);
     return 0;
 }
 

@@ -220,7 +220,7 @@ static const char *parse_signal(const struct option_info *info, const char *text
     return NULL;
 }
 
-static const struct debug_options DEBUG_NONE = {.schedtrace = 0, .chaos = -1, .dormant = false};
+static const struct debug_options DEBUG_NONE = {.schedtrace = 0, .chaos = -1, .dormant = false, .arch_prctl = false};
 
 /* One item key or key=number of the list, `length` long. */
 static const char *parse_debug_item(const char *item, size_t length, struct debug_options *out)
@@ -239,6 +239,10 @@ static const char *parse_debug_item(const char *item, size_t length, struct debu
         if (equals)
             return "dormant takes no number";
         out->dormant = true;
+    } else if (key == 10 && !strncmp(item, "arch_prctl", key)) {
+        if (equals)
+            return "arch_prctl takes no number";
+        out->arch_prctl = true;
     } else if (key == 10 && !strncmp(item, "schedtrace", key)) {
         if (!number)
             return "schedtrace needs =MS, 1 or more";
@@ -380,8 +384,12 @@ static void put_debug(struct text *t, const struct debug_options *d)
         put(t, "%schaos=%lld", comma, (long long)d->chaos);
         comma = ",";
     }
-    if (d->dormant)
+    if (d->dormant) {
         put(t, "%sdormant", comma);
+        comma = ",";
+    }
+    if (d->arch_prctl)
+        put(t, "%sarch_prctl", comma);
 }
 
 /* A list a|b|c as a, b, c. */
@@ -427,7 +435,7 @@ static void put_allowed(struct text *t, const struct option_info *info)
             (long long)info->max);
         break;
     case KIND_DEBUG:
-        put(t, "a comma-separated list of schedtrace=MS, chaos=SEED, dormant");
+        put(t, "a comma-separated list of schedtrace=MS, chaos=SEED, dormant, arch_prctl");
         break;
     }
 }

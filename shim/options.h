@@ -15,6 +15,7 @@ struct debug_options {
     int64_t schedtrace; /* period in ms; 0: off */
     int64_t chaos;      /* seed; -1: off */
     bool dormant;       /* log even while dormant */
+    bool arch_prctl;    /* the FS base by system calls (arch/x86_64/bases.h) */
 };
 
 #define OPTION_CTYPE_BOOL     bool

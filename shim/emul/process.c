@@ -12,6 +12,7 @@
  */
 #include "kwait.h"
 
+#include "../arch/x86_64/bases.h"
 #include "../sched/internal.h"
 
 #define CLONE_VM    0x00000100u
@@ -66,7 +67,8 @@ static long do_fork(struct frame *f)
 void process_in_child(const struct uthread *u)
 {
     store_seq(&gs_doubtful, 1u);
-    __asm__ volatile("wrgsbase %0" : : "r"(0ul));
+    bases_set_gs(NULL);
+    bases_end(u->fsbase);
     sched_active = 0;
     stack_reset();
     sched_reset();
@@ -85,6 +87,7 @@ static _Noreturn void clone_shared(struct frame *f)
     struct worker *w = worker_self();
     mask_for_child(w->cur);
     slack_for_child(w->cur);
+    bases_end(w->cur->fsbase);
     w->native = 1;
     store_relaxed(&w->systick, w->systick + 1);
     store_relaxed(&w->sysno1, (uint32_t)f->nr + 1);
@@ -99,6 +102,7 @@ static _Noreturn void clone_shared(struct frame *f)
 void process_vforked(struct worker *w)
 {
     w->native = 0;
+    bases_begin(w->cur->fsbase);
     store_relaxed(&w->sysno1, 0u);
     slack_for_worker();
 }

@@ -22,6 +22,7 @@
  */
 #include "kwait.h"
 
+#include "../arch/x86_64/bases.h"
 #include "../intercept/intercept.h"
 #include "../sched/internal.h"
 
@@ -138,7 +139,7 @@ int signal_mask_native(uint64_t mask)
     return (int)sys4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, P(&mask), 0, 8);
 }
 
-__asm__(".text\n.hidden kernel_restorer\n.type kernel_restorer,@function\n"
+__asm__(".text\n.globl kernel_restorer\n.hidden kernel_restorer\n.type kernel_restorer,@function\n"
         "nop\nkernel_restorer: movq $15, %rax\n syscall\n ud2\n.size kernel_restorer, . - kernel_restorer\n");
 void kernel_restorer(void);
 
@@ -1262,11 +1263,15 @@ static bool stack_used_up(const struct worker *w, const struct mcontext *m)
 static void on_fault(int sig, struct info *info, struct ucontext *uc)
 {
     char *pc = (char *)uc->mc.rip;
+    struct worker *w = worker_self();
+    if (w && w->cur && bases_reloaded(w->cur->fsbase) && info->code > 0) {
+        COUNT_SHARED(tls_reloads);
+        return;
+    }
     if (pc >= uaccess_begin && pc < uaccess_end && info->code > 0) {
         uc->mc.rip = (uint64_t)uaccess_fault;
         return;
     }
-    struct worker *w = worker_self();
     struct kaction a = actions[sig];
     memset(uc->mc.reserved, 0, sizeof uc->mc.reserved);
     if (info->code <= 0 && (!w || !w->native || sys0(__NR_gettid) == w->ktid)) { /* somebody sent it; it is not a vfork child's */

@@ -4,6 +4,7 @@
  */
 #include "emul.h"
 
+#include "../arch/x86_64/bases.h"
 #include "../sched/internal.h"
 
 #define CSIGNAL              0xffu
@@ -273,10 +274,14 @@ long emul_prctl(struct frame *f)
 
 long emul_arch_prctl(struct frame *f)
 {
+    long r;
     switch ((int)f->rdi) {
     case 0x1002: /* ARCH_SET_FS */
-        uthread_self()->fsbase = f->rsi;
-        return sys_intr(f);
+        if ((r = bases_set_fs(f->rsi)) == 0)
+            uthread_self()->fsbase = f->rsi;
+        return r;
+    case 0x1003: /* ARCH_GET_FS: the kernel might not know */
+        return uaccess_copy((void *)f->rsi, &uthread_self()->fsbase, 8);
     case 0x1001: /* ARCH_SET_GS: ours */
         return -EPERM;
     case 0x1004: { /* ARCH_GET_GS */

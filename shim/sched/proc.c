@@ -33,6 +33,7 @@
  */
 #include "internal.h"
 
+#include "../arch/x86_64/bases.h"
 #include "../emul/emul.h"
 
 struct sched sched;
@@ -178,7 +179,7 @@ static void worker_run_g0(void *arg)
 static int worker_main(void *arg)
 {
     struct worker *w = arg;
-    __asm__ volatile("wrgsbase %0" : : "r"(w));
+    bases_set_gs(w);
     slice_begins(w);
     emul_worker_init(w);
     worker_run_g0(w);

@@ -94,7 +94,7 @@ Test(options, a_good_value_of_each_kind)
     cr_assert(eq(int,
                  PARSE("HANDOFF_ENABLE=off", "HANDOFF_PROCS=2", "HANDOFF_RETAKE=1.5ms",
                        "HANDOFF_LOG=Debug", "HANDOFF_MATCH=a*,b", "HANDOFF_DUMP_SIGNAL=SIGUSR1",
-                       "HANDOFF_DEBUG=schedtrace=1000,chaos=0,dormant"),
+                       "HANDOFF_DEBUG=schedtrace=1000,chaos=0,dormant,arch_prctl"),
                  0));
     cr_assert(not(options.enable));
     cr_assert(eq(int, options.procs, 2));
@@ -105,10 +105,11 @@ Test(options, a_good_value_of_each_kind)
     cr_assert(eq(i64, options.debug.schedtrace, 1000));
     cr_assert(eq(i64, options.debug.chaos, 0));
     cr_assert(options.debug.dormant);
+    cr_assert(options.debug.arch_prctl);
     cr_assert(eq(str, (char *)formatted("RETAKE"), "RETAKE=1.5ms"));
     cr_assert(eq(str, (char *)formatted("LOG"), "LOG=debug"));
     cr_assert(eq(str, (char *)formatted("DUMP_SIGNAL"), "DUMP_SIGNAL=USR1"));
-    cr_assert(eq(str, (char *)formatted("DEBUG"), "DEBUG=schedtrace=1000,chaos=0,dormant"));
+    cr_assert(eq(str, (char *)formatted("DEBUG"), "DEBUG=schedtrace=1000,chaos=0,dormant,arch_prctl"));
 }
 
 Test(options, a_bad_value_is_one_line_and_the_default)
@@ -264,7 +265,7 @@ Test(options, signals)
 Test(options, debug_lists)
 {
     static const char *const bad[] = {
-        "chaos",         "schedtrace", "schedtrace=0", "chaos=x", "dormant=1",
+        "chaos",         "schedtrace", "schedtrace=0", "chaos=x", "dormant=1", "arch_prctl=1",
         "schedtraces=1", "chaos=",     "chaos=-1",     "dorm",    "=1"};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

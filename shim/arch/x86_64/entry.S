@@ -16,6 +16,7 @@
  * the PC counts as where it leads, in rcx.
  */
 #include "frame.h"
+#include "bases.h"
 #include "../../intercept/stub_layout.h"
 
         .hidden syscall_table
@@ -30,6 +31,7 @@
         .hidden fd_recs
         .hidden sched_active
         .hidden gs_doubtful
+        .hidden bases_kind
         .text
 
 #define STACK_USED 1408 /* by most calls, read(2) that parks among them: no further line is touched */
@@ -110,6 +112,20 @@
         .cfi_register rip, rcx
 .endm
 
+/* Back from the kernel, which may have put the FS base back to what it knows (bases.h). rcx is lost. Before the look at attn: nothing
+ * needs to be rewound. */
+.macro FS_AGAIN
+        cmpl    $BASES_RELOAD, bases_kind(%rip)
+        jne     9f
+        rdfsbase %rcx
+        cmpq    $FS_STALE, %rcx
+        jne     9f
+        movq    %gs:WORKER_CUR, %rcx
+        movq    UTHREAD_FSBASE(%rcx), %rcx
+        wrfsbase %rcx
+9:
+.endm
+
         .globl  handoff_entry
         .hidden handoff_entry
         .type   handoff_entry, @function
@@ -176,6 +192,7 @@ fast_syscall:
         .globl  fast_check
         .hidden fast_check
 fast_check:                                 /* a poke in [fast_check, fast_jump) comes back here */
+        FS_AGAIN
         movl    %gs:WORKER_CLAIM, %ecx
         testl   %ecx, %ecx
         jne     .Lfast_slow
@@ -225,6 +242,7 @@ fast_jump:                                  /* program code already */
         .globl  exit_check
         .hidden exit_check
 exit_check:                                 /* rbp -> frame, rax = result; a poke in [exit_check, exit_jump) comes back here */
+        FS_AGAIN
         movq    %gs:WORKER_CUR, %rcx
         movb    $0, UTHREAD_SITE(%rcx)
         cmpw    $0, UTHREAD_ATTN(%rcx)
@@ -259,6 +277,7 @@ exit_jump:                                  /* program code already */
         .globl  pass_check
         .hidden pass_check
 pass_check:                                 /* a poke in [pass_check, pass_jump) comes back here */
+        FS_AGAIN
         movq    %gs:WORKER_CUR, %rcx
         cmpw    $0, UTHREAD_ATTN(%rcx)
         jne     .Lpass_slow

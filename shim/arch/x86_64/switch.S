@@ -9,6 +9,7 @@
  * apart would cost 2.5 KB for each parked thread. What is larger yet (AMX) goes to u->xsave, which costs no memory until it is used.
  * In a call from one of libc's own sites all but SSE and x87's control and status is dead (STUB_SSE_ONLY).
  */
+#include "bases.h"
 #include "frame.h"
 
 #define VEC_NONE 0
@@ -22,6 +23,7 @@
         .hidden vec_pku         /* int: 1 when the kernel has enabled protection keys */
         .hidden vec_init_area   /* an XSAVE area in compacted form with nothing in it */
         .hidden uthread_begin
+        .hidden bases_kind
         .text
 #define VEC_ON_STACK 0x2e7      /* x87 SSE AVX opmask ZMM_Hi256 Hi16_ZMM PKRU */
 #define VEC_WIDE     0x0e4      /* AVX opmask ZMM_Hi256 Hi16_ZMM */
@@ -239,7 +241,10 @@ ctx_resume:
         jne     .Lrest_pku
 .Lrest_fs:
         movq    UTHREAD_FSBASE(%rdi), %rax
+        cmpl    $BASES_CALL, bases_kind(%rip)
+        je      .Lrest_fs_call
         wrfsbase %rax
+.Lrest_fs_done:
         popq    %r15
         popq    %r14
         popq    %r13
@@ -247,6 +252,15 @@ ctx_resume:
         popq    %rbx
         popq    %rbp
         ret
+.Lrest_fs_call:
+        rdfsbase %rsi
+        cmpq    %rsi, %rax
+        je      .Lrest_fs_done
+        movq    %rax, %rsi
+        movl    $0x1002, %edi               /* ARCH_SET_FS */
+        movl    $158, %eax                  /* arch_prctl */
+        syscall
+        jmp     .Lrest_fs_done
 .Lrest_x87:
         fldcw   AREA_X87(%r8)
         jmp     .Lrest_x87_done
@@ -365,7 +379,15 @@ thread_clone:
         ret
 1:      .cfi_undefined rip
         xorl    %ebp, %ebp
-        wrgsbase %rbp                       /* the creator's worker is not ours: a helper is none */
+        xorl    %esi, %esi                  /* the creator's worker is not ours: a helper is none */
+        cmpl    $BASES_KEPT, bases_kind(%rip)
+        jne     2f
+        wrgsbase %rsi
+        jmp     3f
+2:      movl    $0x1001, %edi               /* ARCH_SET_GS */
+        movl    $158, %eax                  /* arch_prctl */
+        syscall
+3:
         popq    %rax
         popq    %rdi
         call    *%rax
