@@ -1264,7 +1264,7 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
 {
     char *pc = (char *)uc->mc.rip;
     struct worker *w = worker_self();
-    if (w && w->cur && bases_reloaded(w->cur->fsbase) && info->code > 0) {
+    if (w && w->cur && bases_reloaded(w->cur->fsbase) && sig == SIGSEGV && info->code > 0) { /* others may not come again */
         COUNT_SHARED(tls_reloads);
         return;
     }
