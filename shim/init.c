@@ -67,6 +67,7 @@ static bool loaded;
 static bool enabled;
 static bool patched;
 static bool tried;
+static bool fork_watched;
 static char why_not[256];
 static int procs_asked;
 static uint32_t procs_most; /* that there may ever be in use */
@@ -110,6 +111,11 @@ static int want_site(int nr, const char *object, void *context)
 }
 
 static void *(*real_dlopen)(const char *, int);
+static void find_dlopen(void)
+{
+    if (!real_dlopen)
+        real_dlopen = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+}
 
 static struct intercept_config intercept_config(bool others)
 {
@@ -158,6 +164,9 @@ static const char *refused_call(void)
 
 #define SPACE_LEAST (2ul << 30)
 
+/* Resolved by ld.so: a dlsym that finds nothing makes an error message first. */
+extern __attribute__((weak, visibility("default"))) void __asan_init(void), __tsan_init(void), __msan_init(void);
+
 static bool look(void)
 {
     uint64_t gs = 1;
@@ -194,12 +203,11 @@ static bool look(void)
                  others);
         return false;
     }
-    static const char *const foreign[] = {"__asan_init", "__tsan_init", "__msan_init"};
-    for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
-        if (dlsym(RTLD_DEFAULT, foreign[i])) {
-            snprintf(why_not, sizeof why_not, "the program is built with a sanitizer (%s)", foreign[i]);
-            return false;
-        }
+    const char *sanitizer = __asan_init ? "__asan_init" : __tsan_init ? "__tsan_init" : __msan_init ? "__msan_init" : NULL;
+    if (sanitizer) {
+        snprintf(why_not, sizeof why_not, "the program is built with a sanitizer (%s)", sanitizer);
+        return false;
+    }
     const char *preload = getenv("LD_PRELOAD");
     if (preload && strstr(preload, "vgpreload")) {
         snprintf(why_not, sizeof why_not, "the program runs under valgrind");
@@ -367,8 +375,7 @@ static int activate_masked(uint64_t mask)
     stats->objects = rep.objects;
     sched_up.tick = second;
     store_seq(&sched_active, 1u);
-    bases_set_gs(&sched.workers[0]);
-    bases_begin(sched.workers[0].cur->fsbase);
+    bases_worker(&sched.workers[0], sched.workers[0].cur->fsbase);
     store_seq(&gs_doubtful, 0u);
     sched_start();
     futex_guard();
@@ -383,14 +390,6 @@ static int activate_masked(uint64_t mask)
     report(LOG_INFO, "active: %d procs, %u of %u sites in %u objects, %ld us%s%s%s", options.procs, rep.patched, rep.sites,
            rep.objects, (long)(end - start) / 1000, bases[bases_kind], rep.reason[0] ? "; native: " : "", rep.reason);
     return 0;
-}
-
-static void activate_once(void)
-{
-    if (load_relaxed(&sched_active) || tried)
-        return;
-    tried = true;
-    activate();
 }
 
 /* fork waits for an object that another thread's dlopen brought in: the child would have its text half patched,
@@ -411,7 +410,21 @@ static void in_child(void)
     objects_lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 }
 
+static void activate_once(void)
+{
+    if (load_relaxed(&sched_active) || tried)
+        return;
+    tried = true;
+    find_dlopen();
+    if (!fork_watched)
+        fork_watched = pthread_atfork(before_fork, in_parent, in_child) == 0;
+    activate();
+}
+
 /* ---- loading ---- */
+
+/* crtbeginS.o would have it (meson.build); pthread_atfork asks for it. */
+__attribute__((visibility("hidden"))) void *__dso_handle = &__dso_handle;
 
 static void complain(const char *line)
 {
@@ -453,17 +466,14 @@ __attribute__((constructor)) static void load(void)
         _exit(125);
     procs_asked = options.procs;
     enabled = options.enable && (!options.match[0] || matches(options.match));
-    real_dlopen = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
     if (options.debug.dormant)
         report(LOG_ERROR, "loaded, %s", enabled ? "dormant" : "disabled");
-    if (enabled)
-        pthread_atfork(before_fork, in_parent, in_child);
 }
 
 /* The page of a process that stayed native is its own to remove: it makes no call that is seen. (_exit(2) leaves it for `handoff ps`.) */
 __attribute__((destructor)) static void unload(void)
 {
-    if (stats && stats->state == STATS_REFUSED && stats->pid == (int32_t)sys0(__NR_getpid))
+    if (tried && stats && stats->state == STATS_REFUSED && stats->pid == (int32_t)sys0(__NR_getpid))
         stats_remove();
 }
 
@@ -591,8 +601,7 @@ static bool along_runpath(const char *file, void *caller, char *out, size_t size
 export void *dlopen(const char *file, int mode)
 {
     char path[1024];
-    if (!real_dlopen)
-        real_dlopen = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+    find_dlopen();
     if (file && file[0] && !strchr(file, '/') && along_runpath(file, __builtin_return_address(0), path, sizeof path))
         file = path;
     uint64_t before = current() ? stats->uthreads_live : 0;

@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 struct options options;
 
@@ -58,6 +57,35 @@ static bool parse_digits(const char **text, int64_t *out)
     return true;
 }
 
+/* Letters whatever the locale is; and, since every program that is started comes here, without strcasecmp and strcspn: those, their tables
+ * among them, are five pages of libc that nobody else has touched by then. */
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+static bool same_letters(const char *a, const char *b, size_t n)
+{
+    for (; n && lower(*a) == lower(*b); a++, b++, n--)
+        if (!*a)
+            return true;
+    return !n;
+}
+
+static bool same_word(const char *a, const char *b)
+{
+    return same_letters(a, b, SIZE_MAX);
+}
+
+static size_t length_to(const char *text, char end)
+{
+    size_t n = 0;
+
+    while (text[n] && text[n] != end)
+        n++;
+    return n;
+}
+
 static bool parse_number(const char *text, int64_t *out)
 {
     bool negative = *text == '-';
@@ -77,7 +105,7 @@ static const char *parse_bool(const char *text, bool *out)
     static const char words[][6] = {"0", "1", "no", "yes", "off", "on", "false", "true"};
 
     for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (!strcasecmp(text, words[i])) {
+        if (same_word(text, words[i])) {
             *out = i & 1;
             return NULL;
         }
@@ -94,7 +122,7 @@ static const char *parse_int(const struct option_info *info, const char *text, i
 {
     int64_t n;
 
-    if (takes_auto(info) && !strcasecmp(text, "auto")) {
+    if (takes_auto(info) && same_word(text, "auto")) {
         *out = 0;
         return NULL;
     }
@@ -151,7 +179,7 @@ static const char *parse_duration(const struct option_info *info, const char *te
 /* Length of the word at the head of a list a|b|c. */
 static size_t word_length(const char *list)
 {
-    return strcspn(list, "|");
+    return length_to(list, '|');
 }
 
 static const char *parse_enum(const struct option_info *info, const char *text, int *out)
@@ -161,7 +189,7 @@ static const char *parse_enum(const struct option_info *info, const char *text, 
     for (const char *p = info->values;; index++) {
         size_t n = word_length(p);
 
-        if (strlen(text) == n && !strncasecmp(p, text, n)) {
+        if (strlen(text) == n && same_letters(p, text, n)) {
             *out = index;
             return NULL;
         }
@@ -193,12 +221,12 @@ static int signal_number(const char *name)
     int64_t n = 0;
 
     for (unsigned i = 0; i < SIGNAL_NAMES; i++)
-        if (!strcasecmp(name, signal_names[i].name))
+        if (same_word(name, signal_names[i].name))
             return signal_names[i].number;
-    if (!strncasecmp(name, "RTMIN", 5) &&
+    if (same_letters(name, "RTMIN", 5) &&
         (!name[5] || (name[5] == '+' && name[6] != '-' && parse_number(name + 6, &n))))
         return n <= SIGRTMAX - SIGRTMIN ? SIGRTMIN + (int)n : -1;
-    if (!strncasecmp(name, "RTMAX", 5) &&
+    if (same_letters(name, "RTMAX", 5) &&
         (!name[5] || (name[5] == '-' && name[6] != '-' && parse_number(name + 6, &n))))
         return n <= SIGRTMAX - SIGRTMIN ? SIGRTMAX - (int)n : -1;
     return -1;
@@ -209,7 +237,7 @@ static const char *parse_signal(const struct option_info *info, const char *text
     int64_t n;
 
     if (!parse_number(text, &n))
-        n = signal_number(strncasecmp(text, "SIG", 3) ? text : text + 3);
+        n = signal_number(same_letters(text, "SIG", 3) ? text + 3 : text);
     if (n < info->min || n > info->max)
         return "not a signal";
     if (n == SIGKILL || n == SIGSTOP)
@@ -262,7 +290,7 @@ static const char *parse_debug(const char *text, struct debug_options *out)
     struct debug_options d = DEBUG_NONE;
 
     for (const char *p = text; *p;) {
-        size_t n = strcspn(p, ",");
+        size_t n = length_to(p, ',');
         const char *wrong = parse_debug_item(p, n, &d);
 
         if (wrong)
@@ -442,11 +470,6 @@ static void put_allowed(struct text *t, const struct option_info *info)
 
 /* -- names */
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
 /* Damerau-Levenshtein (restricted), three rows. Long words are compared by their heads. */
 unsigned options_distance(const char *a, const char *b)
 {
@@ -546,7 +569,7 @@ static int parse_entry(const char *entry, uint64_t *seen, void (*complain)(const
 {
     char line[LINE] = "";
     struct text t = {line, sizeof line, 0};
-    size_t length = strcspn(entry, "=");
+    size_t length = length_to(entry, '=');
     const struct option_info *info = find(entry, length);
     const char *value, *wrong;
 

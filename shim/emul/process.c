@@ -67,8 +67,7 @@ static long do_fork(struct frame *f)
 void process_in_child(const struct uthread *u)
 {
     store_seq(&gs_doubtful, 1u);
-    bases_set_gs(NULL);
-    bases_end(u->fsbase);
+    bases_leave(u->fsbase);
     sched_active = 0;
     stack_reset();
     sched_reset();
@@ -87,7 +86,7 @@ static _Noreturn void clone_shared(struct frame *f)
     struct worker *w = worker_self();
     mask_for_child(w->cur);
     slack_for_child(w->cur);
-    bases_end(w->cur->fsbase);
+    bases_lend(w->cur->fsbase);
     w->native = 1;
     store_relaxed(&w->systick, w->systick + 1);
     store_relaxed(&w->sysno1, (uint32_t)f->nr + 1);
@@ -102,7 +101,7 @@ static _Noreturn void clone_shared(struct frame *f)
 void process_vforked(struct worker *w)
 {
     w->native = 0;
-    bases_begin(w->cur->fsbase);
+    bases_back(w->cur->fsbase);
     store_relaxed(&w->sysno1, 0u);
     slack_for_worker();
 }

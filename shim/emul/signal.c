@@ -115,6 +115,7 @@ static struct timer_known {
     int32_t overrun; /* of its signal that was delivered last */
     bool delivered;  /* here, at least once: else the kernel knows the overrun */
 } timers_known[TIMERS]; /* under sig_lock */
+static bool timers_any;     /* likewise: some of it is written. It is large, and seldom is */
 static uint32_t itimers_armed, itimers_repeat; /* atomic, a bit each: may have been set since they were settled */
 static struct timer_known *timer_known(int32_t id) /* NULL: not known */
 {
@@ -1894,6 +1895,7 @@ long emul_timer_create(struct frame *f)
     if (r == 0 && !uaccess_copy(&id, (void *)f->rdx, sizeof id)) {
         lock_take(&sig_lock);
         timers_known[(uint32_t)id % TIMERS] = (struct timer_known){.id = id, .tid = tid, .signo = signo};
+        timers_any = true;
         lock_drop(&sig_lock);
     }
     return r;
@@ -2158,7 +2160,9 @@ int signal_activate(struct uthread *u, uint64_t mask)
     memset(handed, 0, sizeof handed);
     review_asked = review_done = exec_holds = 0;
     memset(&setxid, 0, sizeof setxid);
-    memset(timers_known, 0, sizeof timers_known);
+    if (timers_any)
+        memset(timers_known, 0, sizeof timers_known);
+    timers_any = false;
     itimers_armed = itimers_repeat = 7; /* perhaps, before */
     sigd_tid = sysmon_tid = 0;
     worker_mask = ~(SYNC_SIGNALS | SIG(POKE_SIGNAL) | UNBLOCKABLE);

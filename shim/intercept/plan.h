@@ -45,6 +45,8 @@ void *vec_add(struct vec *vec, size_t size);
 /* Room for so many bytes. What was in it may be lost. */
 bool vec_reserve(struct vec *vec, size_t bytes);
 void vec_free(struct vec *vec);
+/* All of this is going to be written: one system call rather than a fault for each page. Without effect before Linux 5.14. */
+void populate(void *at, size_t size);
 
 /* Gives the plan's sites their stubs and writes them; sites[].object must be set by then.
  * 0, -ENOMEM (no room within reach), -ERANGE (a displaced operand is out of reach). */

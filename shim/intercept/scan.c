@@ -465,7 +465,11 @@ static const struct intercept_known *find_known(const struct scan *scan)
 static int plan_known(struct scan *scan, const struct intercept_known *known)
 {
     struct intercept_report *report = scan->report;
+    struct vec *sites = &scan->plan->sites;
+    const size_t used = sites->count * sizeof(struct intercept_site), more = known->count * sizeof(struct intercept_site);
 
+    if ((used || vec_reserve(sites, more)) && sites->bytes >= used + more)
+        populate((char *)sites->data + used, more);
     for (uint32_t i = 0; i < known->count; i++) {
         const struct intercept_known_site *from = &known->sites[i];
         report->sites++;

@@ -60,6 +60,13 @@ bool vec_reserve(struct vec *vec, size_t bytes)
     return true;
 }
 
+void populate(void *at, size_t size)
+{
+    const uintptr_t start = ALIGN_DOWN((uintptr_t)at, PAGE_SIZE);
+
+    sys3(__NR_madvise, (long)start, (long)(ALIGN_UP((uintptr_t)at + size, PAGE_SIZE) - start), 23 /* MADV_POPULATE_WRITE */);
+}
+
 void vec_free(struct vec *vec)
 {
     if (vec->bytes)
@@ -196,6 +203,7 @@ static bool block_fill(struct stub_block *block, struct intercept_site *sites, s
 {
     uintptr_t at = block->start + STUB_ALIGN;
 
+    populate((void *)block->start, block->end - block->start);
     memset((void *)block->start, 0xcc, block->end - block->start);
     put(block->start, &entry, sizeof(entry));
     for (size_t i = 0; i < count; i++) {

@@ -179,7 +179,7 @@ static void worker_run_g0(void *arg)
 static int worker_main(void *arg)
 {
     struct worker *w = arg;
-    bases_set_gs(w);
+    bases_worker(w, 0);
     slice_begins(w);
     emul_worker_init(w);
     worker_run_g0(w);

@@ -36,20 +36,8 @@ static void refused(int sig, void *info, void *context)
     gregs[EFL] |= CARRY;
 }
 
-static bool cpu_has(void)
-{
-    uint32_t a = 0, b, c = 0, d;
-    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    if (a < 7)
-        return false;
-    a = 7;
-    c = 0;
-    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    return b & 1;
-}
-
-/* Does the CPU take them although the kernel does not say so? Only trying tells: what CPUID says is the hardware's, or the hypervisor's, and what
- * counts is a bit of CR4. */
+/* Does the CPU take them although the kernel does not say so? Only trying tells: CPUID speaks of the hardware, or for the hypervisor, and what counts is a
+ * bit of CR4. */
 static bool cpu_takes(void)
 {
     void kernel_restorer(void);
@@ -63,19 +51,16 @@ static bool cpu_takes(void)
     uint64_t only = 1ull << (SIGILL - 1), mask, read = 0;
     bool carry;
 
-    if (!cpu_has() || sys4(__NR_rt_sigaction, SIGILL, P(&try), P(&old), 8) < 0)
+    if (sys4(__NR_rt_sigaction, SIGILL, P(&try), P(&old), 8) < 0)
         return false;
     sys4(__NR_rt_sigprocmask, 1 /* SIG_UNBLOCK */, P(&only), P(&mask), 8);
     __asm__ volatile("clc; rdfsbase %0" : "+r"(read), "=@ccc"(carry));
     uint64_t told = 0;
     bool good = !carry && sys2(__NR_arch_prctl, GET_FS, P(&told)) == 0 && told == read;
     if (good) {
-        /* And a base that it does not know stays, or becomes what it does know, over a sleep. Nothing here uses FS. */
-        struct {
-            int64_t s, ns;
-        } moment = {0, 1000};
+        /* And a base that it does not know stays, or becomes what it does know. Nothing here uses FS. */
         fs_write(read + 64);
-        sys2(__NR_nanosleep, P(&moment), 0);
+        sys0(__NR_sched_yield);
         uint64_t after = fs_read();
         fs_write(read);
         good = after == read + 64 || after == read;
@@ -119,7 +104,7 @@ bool bases_probe(bool call, const char **why)
     return true;
 }
 
-void bases_set_gs(const void *worker)
+static void gs_set(const void *worker)
 {
     if (bases_kind == BASES_KEPT)
         __asm__ volatile("wrgsbase %0" : : "r"(worker) : "memory");
@@ -127,18 +112,30 @@ void bases_set_gs(const void *worker)
         sys2(__NR_arch_prctl, SET_GS, P(worker));
 }
 
-void bases_begin(uint64_t fs)
+void bases_worker(const void *worker, uint64_t fs)
+{
+    gs_set(worker);
+    bases_back(fs); /* what the kernel knew was the creator's: a helper's perhaps, or the program's */
+}
+
+void bases_leave(uint64_t fs)
+{
+    gs_set(NULL);
+    bases_lend(fs);
+}
+
+void bases_lend(uint64_t fs)
+{
+    if (bases_kind == BASES_RELOAD)
+        fs_tell(fs);
+}
+
+void bases_back(uint64_t fs)
 {
     if (bases_kind == BASES_RELOAD) {
         fs_tell(FS_STALE);
         fs_write(fs);
     }
-}
-
-void bases_end(uint64_t fs)
-{
-    if (bases_kind == BASES_RELOAD)
-        fs_tell(fs);
 }
 
 bool bases_reloaded(uint64_t fs)

@@ -38,12 +38,13 @@ extern uint32_t bases_kind;
 /* Which of them it is to be; false with *why when none will do. `call`: BASES_CALL is asked for. A process with one thread, any signal mask. */
 bool bases_probe(bool call, const char **why);
 
-/* The calling kernel thread's GS base. Signal-safe. */
-void bases_set_gs(const void *worker);
-/* The calling kernel thread is a worker from now on, or again, and runs program code with this FS base. Signal-safe. */
-void bases_begin(uint64_t fs);
-/* It leaves us, or has a child that does: the kernel is told of the base. Signal-safe. */
-void bases_end(uint64_t fs);
+/* The calling kernel thread is this worker's from now on, and runs program code with this FS base, or none as yet: 0. Signal-safe. */
+void bases_worker(const void *worker, uint64_t fs);
+/* It is nobody's any more, and runs program code with this FS base: a fork child. Signal-safe. */
+void bases_leave(uint64_t fs);
+/* The kernel is to know this FS base, since a child of vfork is to inherit it; and no more. A worker. Signal-safe. */
+void bases_lend(uint64_t fs);
+void bases_back(uint64_t fs);
 /* In a fault's handler: was the base stale? It is `fs` now, and the instruction is to be tried again. */
 bool bases_reloaded(uint64_t fs);
 /* arch_prctl(ARCH_SET_FS) by the program. 0 or -errno. */
