@@ -1,4 +1,5 @@
-/* fork from a thread while others wait, compute and hold locks: the child has one thread, works,
+/* conform: also HANDOFF_DEBUG=arch_prctl
+ * fork from a thread while others wait, compute and hold locks: the child has one thread, works,
  * and creates threads itself. */
 #include "../t.h"
 

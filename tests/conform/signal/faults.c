@@ -1,4 +1,5 @@
-/* SIGSEGV, SIGBUS, SIGFPE, SIGILL and abort in a thread end the process with that signal; a handler
+/* conform: also HANDOFF_DEBUG=arch_prctl
+ * SIGSEGV, SIGBUS, SIGFPE, SIGILL and abort in a thread end the process with that signal; a handler
  * gets them in that thread with address and code. */
 #include "../t.h"
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* errno and __thread variables belong to the thread, across everything that may switch threads. */
+/* conform: also HANDOFF_DEBUG=arch_prctl
+ * errno and __thread variables belong to the thread, across everything that may switch threads. */
 #include "../t.h"
 
 #define COUNT 40

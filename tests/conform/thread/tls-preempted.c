@@ -1,4 +1,5 @@
-/* Thread-local storage while the kernel takes CPUs away at any instruction: other processes compute, and the threads themselves sleep in system calls of their
+/* conform: also HANDOFF_DEBUG=arch_prctl
+ * Thread-local storage while the kernel takes CPUs away at any instruction: other processes compute, and the threads themselves sleep in system calls of their
  * own making (an inline `syscall` in memory made executable at run time). What the kernel says of the FS base, what libc keeps there, and what children inherit. */
 #include <asm/prctl.h>
 #include <spawn.h>
