@@ -1373,11 +1373,11 @@ static void take_handed(void)
 /* What is pending outlives exec: from here on it is in the kernel, and stays there. */
 static uint32_t exec_holds; /* atomic: threads in execve; sigd takes nothing */
 
-/* Ours are the handlers of faults, where the program ignores them: exec would make the default of that. */
+/* Ours are the handlers of faults, where the program ignores them: exec would make the default of that. But other threads run on, and some need ours. */
 static void faults_ignored(bool natively)
 {
     for (int sig = 1; sig < SIGRTMIN; sig++)
-        if ((SYNC_SIGNALS & SIG(sig)) && actions[sig].handler == SIG_IGN) {
+        if ((SYNC_SIGNALS & SIG(sig)) && actions[sig].handler == SIG_IGN && !(sig == SIGSEGV && bases_kind == BASES_RELOAD)) {
             if (natively)
                 kernel_action(sig, &actions[sig]);
             else
@@ -1838,34 +1838,70 @@ long emul_signalfd(struct frame *f)
 }
 
 /* Those made before the first thread: /proc/self/fdinfo has their sets. */
+/* The signals of a signalfd, by its name among /proc/self/fd; 0: it is something else. */
+static uint64_t signals_of(const char *name)
+{
+    char path[64], text[256];
+    uint64_t set = 0;
+    format(path, sizeof path, "/proc/self/fd/%s", name);
+    long len = sys3(__NR_readlink, P(path), P(text), sizeof text - 1);
+    if (len != 21 || memcmp(text, "anon_inode:[signalfd]", 21))
+        return 0;
+    format(path, sizeof path, "/proc/self/fdinfo/%s", name);
+    long fd = sys4(__NR_openat, -100, P(path), 02000000, 0);
+    len = fd < 0 ? 0 : sys3(__NR_read, fd, P(text), sizeof text - 1);
+    sys1(__NR_close, fd);
+    for (long i = 0; i + 9 + 16 <= len; i++)
+        if (memcmp(text + i, "sigmask:\t", 9) == 0)
+            for (int k = 0; k < 16; k++) {
+                char c = text[i + 9 + k];
+                set = set << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+            }
+    return set;
+}
+
+/* What fstat(2) says of a descriptor, or of a path if fd is -1: the two fields that are wanted. */
+static long stat_of(long fd, const char *path, uint32_t *mode, int64_t *size)
+{
+    struct {
+        uint64_t dev, ino, nlink;
+        uint32_t mode, uid, gid, pad;
+        uint64_t rdev;
+        int64_t size, more[11];
+    } st;
+    long r = fd >= 0 ? sys2(__NR_fstat, fd, P(&st)) : sys4(__NR_newfstatat, -100, P(path), P(&st), 0);
+    if (r == 0) {
+        *mode = st.mode;
+        *size = st.size;
+    }
+    return r;
+}
+
 static uint64_t signalfds_open(void)
 {
+    enum { OF_MODE = 0170000 };
     uint64_t found = 0;
-    char dir[2048], path[64], text[256];
+    uint32_t mode;
+    int64_t left = 0, size;
+    char dir[2048], name[16];
+    /* Linux 6.2 and later say how many there are, and mostly those are the lowest. */
+    stat_of(-1, "/proc/self/fd", &mode, &left);
+    for (int64_t fd = 0, end = 4 * left + 32; left > 0 && fd < end; fd++)
+        if (stat_of(fd, NULL, &mode, &size) == 0) {
+            left--;
+            if (!(mode & OF_MODE)) { /* an anonymous inode */
+                format(name, sizeof name, "%ld", fd);
+                found |= signals_of(name);
+            }
+            if (!left)
+                return found & ~UNBLOCKABLE & ~SIG(SIGD_WAKE);
+        }
     long d = sys4(__NR_openat, -100, P("/proc/self/fd"), 02200000 /* O_DIRECTORY | O_CLOEXEC */, 0), n;
     if (d < 0)
         return 0;
     while ((n = sys3(__NR_getdents64, d, P(dir), sizeof dir)) > 0)
-        for (long at = 0; at < n; at += *(uint16_t *)(dir + at + 16)) {
-            const char *name = dir + at + 19;
-            format(path, sizeof path, "/proc/self/fd/%s", name);
-            long len = sys3(__NR_readlink, P(path), P(text), sizeof text - 1);
-            if (len != 21 || memcmp(text, "anon_inode:[signalfd]", 21))
-                continue;
-            format(path, sizeof path, "/proc/self/fdinfo/%s", name);
-            long fd = sys4(__NR_openat, -100, P(path), 02000000, 0);
-            len = fd < 0 ? 0 : sys3(__NR_read, fd, P(text), sizeof text - 1);
-            sys1(__NR_close, fd);
-            for (long i = 0; i + 9 + 16 <= len; i++)
-                if (memcmp(text + i, "sigmask:\t", 9) == 0) {
-                    uint64_t set = 0;
-                    for (int k = 0; k < 16; k++) {
-                        char c = text[i + 9 + k];
-                        set = set << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-                    }
-                    found |= set;
-                }
-        }
+        for (long at = 0; at < n; at += *(uint16_t *)(dir + at + 16))
+            found |= signals_of(dir + at + 19);
     sys1(__NR_close, d);
     return found & ~UNBLOCKABLE & ~SIG(SIGD_WAKE);
 }

@@ -4,10 +4,11 @@
 
 #include "intercept.h"
 
-/* A growing array in its own mapping. Elements move when it grows. */
+/* A growing array in its own mapping, or, until that is full, in memory that was lent to it. Elements move when it grows. */
 struct vec {
     void *data;
     size_t count, bytes;
+    bool lent;
 };
 
 /* A run of stubs, within reach of the objects it serves. Slot 0 holds the address of the
@@ -36,6 +37,10 @@ struct intercept_plan {
     unsigned block_count;
     bool others;
     struct intercept_plan *next; /* applied plans */
+    /* Enough for most programs: a mapping of its own for each would cost as much as a handful of sites. */
+    struct intercept_object few_objects[12];
+    struct text_range few_ranges[12];
+    char few_names[512];
 };
 
 extern struct intercept_plan *intercept_applied;

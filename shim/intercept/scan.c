@@ -863,6 +863,9 @@ int intercept_scan(const struct intercept_config *config, struct intercept_plan 
         goto out;
     }
     scan.plan->others = config->others;
+    scan.plan->objects = (struct vec){scan.plan->few_objects, 0, sizeof(scan.plan->few_objects), true};
+    scan.plan->ranges = (struct vec){scan.plan->few_ranges, 0, sizeof(scan.plan->few_ranges), true};
+    scan.plan->names = (struct vec){scan.plan->few_names, 0, sizeof(scan.plan->few_names), true};
     decode_wanted_zydis();
     while (dl_iterate_phdr(on_object, &scan), scan.rc == -EAGAIN) {
         scan.rc = decode_open(config->dlopen, &reason);

@@ -33,14 +33,17 @@
 void *vec_add(struct vec *vec, size_t size)
 {
     if ((vec->count + 1) * size > vec->bytes) {
-        const size_t bytes = vec->bytes ? vec->bytes * 2 : VEC_MIN;
-        void *data = vec->bytes ? mremap(vec->data, vec->bytes, bytes, MREMAP_MAYMOVE)
-                                : mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        const bool own = vec->bytes && !vec->lent;
+        const size_t bytes = own ? vec->bytes * 2 : VEC_MIN;
+        void *data = own ? mremap(vec->data, vec->bytes, bytes, MREMAP_MAYMOVE)
+                         : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (data == MAP_FAILED)
             return NULL;
+        if (!own && vec->count)
+            memcpy(data, vec->data, vec->count * size);
         vec->data = data;
         vec->bytes = bytes;
+        vec->lent = false;
     }
     return (char *)vec->data + vec->count++ * size;
 }
@@ -69,7 +72,7 @@ void populate(void *at, size_t size)
 
 void vec_free(struct vec *vec)
 {
-    if (vec->bytes)
+    if (vec->bytes && !vec->lent)
         munmap(vec->data, vec->bytes);
     *vec = (struct vec){0};
 }

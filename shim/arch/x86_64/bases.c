@@ -20,9 +20,15 @@ static void fs_write(uint64_t fs)
 {
     __asm__ volatile("wrfsbase %0" : : "r"(fs) : "memory");
 }
-static long fs_tell(uint64_t fs)
+static long tell(int what, uint64_t base)
 {
-    return sys2(__NR_arch_prctl, SET_FS, (long)fs);
+    return sys2(__NR_arch_prctl, what, (long)base);
+}
+/* A filter that was put on since then: nothing would be right any more. */
+static void must_tell(int what, uint64_t base)
+{
+    if (tell(what, base) < 0)
+        fatal("bases: the system call arch_prctl is refused (seccomp?), which this kernel makes necessary");
 }
 
 /* SIGILL's handler: over the instruction, all of those tried are 5 bytes, with carry as a sign. */
@@ -97,7 +103,7 @@ bool bases_probe(bool call, const char **why)
         bases_kind = BASES_KEPT;
     else
         bases_kind = call || traced() ? BASES_CALL : BASES_RELOAD;
-    if (bases_kind != BASES_KEPT && sys2(__NR_arch_prctl, SET_GS, 0) < 0) {
+    if (bases_kind != BASES_KEPT && tell(SET_GS, 0) < 0) {
         *why = "the system call arch_prctl is refused (seccomp?)";
         return false;
     }
@@ -109,7 +115,7 @@ static void gs_set(const void *worker)
     if (bases_kind == BASES_KEPT)
         __asm__ volatile("wrgsbase %0" : : "r"(worker) : "memory");
     else
-        sys2(__NR_arch_prctl, SET_GS, P(worker));
+        must_tell(SET_GS, (uint64_t)worker);
 }
 
 void bases_worker(const void *worker, uint64_t fs)
@@ -127,13 +133,13 @@ void bases_leave(uint64_t fs)
 void bases_lend(uint64_t fs)
 {
     if (bases_kind == BASES_RELOAD)
-        fs_tell(fs);
+        must_tell(SET_FS, fs);
 }
 
 void bases_back(uint64_t fs)
 {
     if (bases_kind == BASES_RELOAD) {
-        fs_tell(FS_STALE);
+        must_tell(SET_FS, FS_STALE);
         fs_write(fs);
     }
 }
@@ -150,7 +156,7 @@ long bases_set_fs(uint64_t fs)
 {
     enum { EPERM_ = 1 };
     if (bases_kind != BASES_RELOAD)
-        return fs_tell(fs);
+        return tell(SET_FS, fs);
     if (fs >= (1ull << 47) - 4096)
         return -EPERM_;
     fs_write(fs);
