@@ -279,7 +279,7 @@ static void second(void)
     stack_trim();
     if (!procs_asked && ++count % 4 == 0) {
         uint32_t n = cpus_usable();
-        procs_resize(n < procs_most ? n : procs_most);
+        procs_wanted(n < procs_most ? n : procs_most);
     }
 }
 

@@ -47,6 +47,10 @@ void wire_reset(void);
 void wire_ended(struct worker *w, struct worker *home);   /* g0: home's user thread has ended */
 extern const char *const event_names[];
 
+/* fewer.c: sysmon */
+int64_t fewer_look(int64_t now); /* returns for how long nothing has to be looked at, ns */
+void fewer_reset(void);          /* at the start: sched.nprocs are wanted */
+
 /* slice.c */
 void slices_init(void);
 void slice_over(struct worker *w); /* w, which has a proc and runs nobody, has had its slice. It may have no proc after it. g0 */

@@ -552,7 +552,6 @@ void procs_resize(uint32_t n)
 {
     if (n == load_relaxed(&sched.nprocs) || n < 1 || n > sched.nprocs_most)
         return;
-    report(LOG_INFO, "%u procs in use, %u before", n, sched.nprocs);
     lock_take(&sched.lock);
     uint32_t in_use = sched.nprocs + sched.surplus, last = 0;
     store_relaxed(&sched.nprocs, n);
@@ -1137,6 +1136,7 @@ int sched_init(uint32_t most)
 
 int sched_start(void)
 {
+    fewer_reset();
     sysmon_tid = (int32_t)helper_start(sysmon_main, NULL, 64 * 1024);
     return sysmon_tid < 0 ? sysmon_tid : 0;
 }

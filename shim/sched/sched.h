@@ -193,6 +193,7 @@ struct proc {
     /* sysmon's own */
     uint32_t seen_tick cacheline;
     uint32_t seen_sys;
+    uint64_t seen_dispatches; /* fewer.c */
     int64_t seen_since;
     bool seen_in_sys;
 };
@@ -505,6 +506,8 @@ void cputime_usage_self(int64_t out[8]);
 int sched_init(uint32_t most);
 /* Have n procs in use, 1 to sched.nprocs_most (proc.c, "How many"). Sysmon only. */
 void procs_resize(uint32_t n);
+/* So many are wanted: fewer may be in use (fewer.c). Sysmon only. */
+void procs_wanted(uint32_t n);
 int sched_start(void);  /* sysmon */
 extern int32_t sysmon_tid;
 extern struct lock worker_birth; /* held while a worker or a helper is cloned */

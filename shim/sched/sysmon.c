@@ -289,6 +289,7 @@ int sysmon_main(void *arg)
         still = ticks == ticks_seen ? still + 1 : 0;
         ticks_seen = ticks;
         ticks_look(tsc);
+        const int64_t fewer_in = fewer_look(now);
 
         if (quiet && !work) {
             /* All idle: after a second sleep until a proc is taken into use. */
@@ -325,6 +326,8 @@ int sysmon_main(void *arg)
         }
         if (watch && delay > STALL_NS)
             delay = STALL_NS;
+        if (delay > fewer_in)
+            delay = fewer_in;
         if (!quiet && !load_relaxed(&sched.poller)) {
             int64_t min = timers_min();
             if (min != INT64_MAX && min - now < delay)
