@@ -67,7 +67,6 @@ static bool loaded;
 static bool enabled;
 static bool patched;
 static bool tried;
-static bool fork_watched;
 static char why_not[256];
 static int procs_asked;
 static uint32_t procs_most; /* that there may ever be in use */
@@ -416,15 +415,15 @@ static void activate_once(void)
         return;
     tried = true;
     find_dlopen();
-    if (!fork_watched)
-        fork_watched = pthread_atfork(before_fork, in_parent, in_child) == 0;
     activate();
 }
 
 /* ---- loading ---- */
 
-/* crtbeginS.o would have it (meson.build); pthread_atfork asks for it. */
+/* crtbeginS.o would have it (meson.build). */
 __attribute__((visibility("hidden"))) void *__dso_handle = &__dso_handle;
+/* What pthread_atfork calls, which is a function that is linked into each object, to a page of its own here. */
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
 
 static void complain(const char *line)
 {
@@ -468,6 +467,8 @@ __attribute__((constructor)) static void load(void)
     enabled = options.enable && (!options.match[0] || matches(options.match));
     if (options.debug.dormant)
         report(LOG_ERROR, "loaded, %s", enabled ? "dormant" : "disabled");
+    if (enabled) /* before any of the program's: then ours are the last to run before a fork, and wait for nobody who waits for one of those */
+        __register_atfork(before_fork, in_parent, in_child, __dso_handle);
 }
 
 /* The page of a process that stayed native is its own to remove: it makes no call that is seen. (_exit(2) leaves it for `handoff ps`.) */

@@ -1265,7 +1265,8 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
 {
     char *pc = (char *)uc->mc.rip;
     struct worker *w = worker_self();
-    if (w && w->cur && bases_reloaded(w->cur->fsbase) && sig == SIGSEGV && info->code > 0) { /* others may not come again */
+    /* By no other signal: that may have come on top of the fault, which must then find the base as it was. */
+    if (sig == SIGSEGV && info->code > 0 && w && w->cur && bases_reloaded(w->cur->fsbase)) {
         COUNT_SHARED(tls_reloads);
         return;
     }
@@ -1286,6 +1287,8 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
         on_poke(POKE_SIGNAL, info, uc);
         return;
     }
+    if (w && w->native && w->cur && sys0(__NR_gettid) == w->ktid) /* the parent's first act */
+        back_from_vfork(w, uc);
     bool blocked = w && w->cur && !w->native && (w->cur->sigmask & SIG(sig));
     if (sig == SIGSYS && w && w->cur && !w->native && at_call_of_program(&uc->mc) && a.handler > SIG_IGN && !blocked) {
         trapped(w->cur, info, &uc->mc);

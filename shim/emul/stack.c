@@ -14,6 +14,7 @@
 #include "emul.h"
 #include "fd.h"
 
+#include "../arch/x86_64/bases.h"
 #include "../sched/internal.h"
 
 #define MAP_STACK          0x20000
@@ -154,6 +155,8 @@ long emul_mmap(struct frame *f)
 {
     struct uthread *u = uthread_self();
     if (likely(!u->in_create) || !(f->r10 & MAP_STACK) || f->rdi != 0 || f->rsi % PAGE_SIZE || (f->rdx & 4)) {
+        if (unlikely(f->rdi < PAGE_SIZE) && f->r10 & (0x10 | 0x100000) /* MAP_FIXED, MAP_FIXED_NOREPLACE */ && bases_kind == BASES_RELOAD)
+            return -EPERM; /* as to those without privilege: FS_STALE is there */
         long at = sys_intr(f);
         if ((int)f->r8 >= 0 && (f->r10 & 1 /* MAP_SHARED */) && at > 0)
             uring_mapped((int)f->r8, f->r9, (uint64_t)at);

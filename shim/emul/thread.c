@@ -274,11 +274,15 @@ long emul_prctl(struct frame *f)
 
 long emul_arch_prctl(struct frame *f)
 {
+    uint64_t old;
     long r;
     switch ((int)f->rdi) {
     case 0x1002: /* ARCH_SET_FS */
-        if ((r = bases_set_fs(f->rsi)) == 0)
-            uthread_self()->fsbase = f->rsi;
+        old = uthread_self()->fsbase;
+        store_relaxed(&uthread_self()->fsbase, f->rsi); /* first: a fault in between writes what stands here */
+        r = bases_set_fs(f->rsi);
+        if (r)
+            store_relaxed(&uthread_self()->fsbase, old);
         return r;
     case 0x1003: /* ARCH_GET_FS: the kernel might not know */
         return uaccess_copy((void *)f->rsi, &uthread_self()->fsbase, 8);

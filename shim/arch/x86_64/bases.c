@@ -24,7 +24,7 @@ static long tell(int what, uint64_t base)
 {
     return sys2(__NR_arch_prctl, what, (long)base);
 }
-/* A filter that was put on since then: nothing would be right any more. */
+/* A filter that was put on since then refuses: nothing would be right any more. */
 static void must_tell(int what, uint64_t base)
 {
     if (tell(what, base) < 0)
@@ -94,6 +94,7 @@ static bool traced(void)
 bool bases_probe(bool call, const char **why)
 {
     enum { AT_HWCAP2 = 26, HWCAP2_FSGSBASE = 2 };
+    uint8_t page_0;
     bool kept = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
     if (!kept && !cpu_takes()) {
         *why = "this CPU or kernel has no FSGSBASE instructions (Linux 5.9 and later have)";
@@ -103,6 +104,10 @@ bool bases_probe(bool call, const char **why)
         bases_kind = BASES_KEPT;
     else
         bases_kind = call || traced() ? BASES_CALL : BASES_RELOAD;
+    if (bases_kind == BASES_RELOAD && sys3(__NR_mincore, 0, PAGE_SIZE, P(&page_0)) == 0) {
+        *why = "the kernel does not keep the FS base, and page 0 is mapped";
+        return false;
+    }
     if (bases_kind != BASES_KEPT && tell(SET_GS, 0) < 0) {
         *why = "the system call arch_prctl is refused (seccomp?)";
         return false;
@@ -121,27 +126,30 @@ static void gs_set(const void *worker)
 void bases_worker(const void *worker, uint64_t fs)
 {
     gs_set(worker);
-    bases_back(fs); /* what the kernel knew was the creator's: a helper's perhaps, or the program's */
+    if (bases_kind == BASES_RELOAD) {
+        must_tell(SET_FS, FS_STALE); /* it knew the creator's: a helper's perhaps, or the program's */
+        fs_write(fs);
+    }
 }
 
 void bases_leave(uint64_t fs)
 {
     gs_set(NULL);
-    bases_lend(fs);
-}
-
-void bases_lend(uint64_t fs)
-{
     if (bases_kind == BASES_RELOAD)
         must_tell(SET_FS, fs);
 }
 
+/* Where a filter refuses these two, the child begins with FS_STALE: its faults are ours until it resets their handler. */
+void bases_lend(uint64_t fs)
+{
+    if (bases_kind == BASES_RELOAD)
+        tell(SET_FS, fs);
+}
+
 void bases_back(uint64_t fs)
 {
-    if (bases_kind == BASES_RELOAD) {
-        must_tell(SET_FS, FS_STALE);
+    if (bases_kind == BASES_RELOAD && tell(SET_FS, FS_STALE) == 0)
         fs_write(fs);
-    }
 }
 
 bool bases_reloaded(uint64_t fs)

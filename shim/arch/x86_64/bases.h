@@ -21,8 +21,8 @@
 #ifndef HANDOFF_BASES_H
 #define HANDOFF_BASES_H
 
-/* Page 0: below vm.mmap_min_addr. What is added to it, at most the size of glibc's struct pthread, stays there; what is subtracted, static TLS, leads
- * there or to the top of the kernel's half. */
+/* In page 0, which nobody can map without CAP_SYS_RAWIO or vm.mmap_min_addr = 0, nor with them here (stack.c, emul_mmap). What is added to it, at most
+ * the size of glibc's struct pthread, stays there; what is subtracted, static TLS, leads there or to the top of the kernel's half. */
 #define FS_STALE 0x100
 
 #define BASES_KEPT   0
