@@ -150,12 +150,17 @@ static void raise_level(uint32_t level)
         fetch_or(&cputime_level, level);
 }
 
-int64_t cputime_of(struct uthread *u)
+/* A reader may have counted a turn up to a moment after its last stamp: what was told is never taken back. */
+static int64_t tell(struct uthread *u, int64_t ns)
 {
-    struct worker *w = worker_self();
-    raise_level(1);
-    if (w && w->cur == u)
-        return of_self(w, u);
+    int64_t told = load_relaxed(&u->cpu.told);
+    while (ns > told && !cas(&u->cpu.told, told, ns))
+        told = load_relaxed(&u->cpu.told);
+    return ns > told ? ns : told;
+}
+
+static int64_t of_other(struct uthread *u)
+{
     for (int tries = 0;; tries++) {
         uint32_t seq = load_acquire(&u->cpu.seq);
         if (seq & 1) { /* for some instructions; but the kernel may have taken the CPU from them */
@@ -178,6 +183,13 @@ int64_t cputime_of(struct uthread *u)
         if (tries >= 3)
             return estimate(ran - load_relaxed(&u->cpu.counted)) + ns;
     }
+}
+
+int64_t cputime_of(struct uthread *u)
+{
+    struct worker *w = worker_self();
+    raise_level(1);
+    return tell(u, w && w->cur == u ? of_self(w, u) : of_other(u));
 }
 
 void cputime_usage_self(int64_t out[8])

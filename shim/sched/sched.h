@@ -137,6 +137,7 @@ struct uthread {
         int64_t mark;  /* that clock when this turn began; -1: the turn is counted by the TSC */
         int64_t usage[8], usage_mark[8]; /* likewise, enum usage */
         int64_t utime; /* as last told: never less */
+        int64_t told;  /* atomic, by any: likewise of the whole */
     } cpu;
     struct sigpending sig; /* under sig lock */
     struct uthread *all_next, *all_prev; /* under uthreads lock */
