@@ -14,10 +14,12 @@ struct fdrec *fd_recs;
 uint32_t fd_doubt;
 #define recs fd_recs
 
-/* Descriptors that keep closed files open for calls in progress. */
+/* Descriptors that keep closed files open for calls in progress. Taken after the lock of the record that is being closed, before
+ * that of the ghost: a ghost's waiters can end it as soon as they are linked there. */
 static struct {
     struct lock lock;
-    int32_t first; /* + 1; chained by fdrec.ghost_next */
+    int32_t first;   /* + 1; chained by fdrec.ghost_next */
+    uint32_t ranges; /* close_range(2) calls under way, which leave out those ghosts that there were when they began: none may be made meanwhile */
 } ghosts;
 
 int fd_activate(void)
@@ -35,6 +37,7 @@ void fd_reset(void)
     ready_reset();
     uring_reset();
     ghosts.first = 0;
+    ghosts.ranges = 0;
     ghosts.lock = (struct lock){0};
     if (recs)
         sys3(__NR_madvise, P(recs), sizeof(struct fdrec) * FDS_MAX, 4 /* MADV_DONTNEED: zero again */);
@@ -536,15 +539,19 @@ void fd_turn_end(struct fdcall *c, uint8_t dir, bool took)
 
 /* ---- closing ---- */
 
-/* Under rec's lock. Keep the file open for the calls in progress. */
-static cold bool make_ghost(struct fdrec *rec, int fd, uint8_t type)
+/* Under rec's lock. Keep the file open for the calls in progress. GHOST_LATER: cannot be now. */
+enum ghost { GHOST_MADE, GHOST_NONE, GHOST_LATER };
+static cold enum ghost make_ghost(struct fdrec *rec, int fd, uint8_t type)
 {
-    int gfd = netpoll_dup_high(fd);
+    lock_take(&ghosts.lock);
+    int gfd = ghosts.ranges ? -1 : netpoll_dup_high(fd);
     struct fdrec *g = gfd >= 0 ? fd_rec(gfd) : NULL;
     if (!g) {
+        enum ghost r = ghosts.ranges ? GHOST_LATER : GHOST_NONE;
         if (gfd >= 0)
             sys1(__NR_close, gfd);
-        return false;
+        lock_drop(&ghosts.lock);
+        return r;
     }
     uint8_t dirs = 0;
     netpoll_unwatch(rec, fd);
@@ -566,12 +573,11 @@ static cold bool make_ghost(struct fdrec *rec, int fd, uint8_t type)
         link_waiter(g, w);
     }
     netpoll_watch(g, gfd, dirs ? dirs : DIR_IN); /* says at once what is there already */
-    lock_drop(&g->lock);
-    lock_take(&ghosts.lock);
     g->ghost_next = ghosts.first;
     ghosts.first = gfd + 1;
+    lock_drop(&g->lock);
     lock_drop(&ghosts.lock);
-    return true;
+    return GHOST_MADE;
 }
 
 static bool settled(struct fdrec *rec)
@@ -593,7 +599,9 @@ void fd_closing(struct fdrec *rec, int fd)
     uint8_t type = rec->type;
     store_release(&rec->gen, rec->gen + 1);
     store_release(&rec->type, (uint8_t)FD_CLOSING);
-    while (unlikely(!settled(rec))) { /* they make their calls now, and are done in no time */
+    enum ghost ghost = GHOST_MADE;
+    while (unlikely(!settled(rec) /* they make their calls now, and are done in no time */
+                    || (rec->head && (ghost = make_ghost(rec, fd, type)) == GHOST_LATER))) {
         lock_drop(&rec->lock);
         hook_enter();
         sched_yield_now();
@@ -601,7 +609,7 @@ void fd_closing(struct fdrec *rec, int fd)
         cpu_relax();
         lock_take(&rec->lock);
     }
-    if (unlikely(rec->head) && !make_ghost(rec, fd, type)) {
+    if (unlikely(ghost == GHOST_NONE)) {
         wake_waiters(rec, DIR_IN | DIR_OUT, WAKE_ALL, WAKE_CLOSED, &list);
         while (rec->head)
             unlink_waiter(rec, rec->head);
@@ -696,6 +704,13 @@ static long close_all_but_ours(unsigned a, unsigned b, unsigned flags)
     }
 }
 
+static void count_range(uint32_t n)
+{
+    lock_take(&ghosts.lock);
+    ghosts.ranges += n;
+    lock_drop(&ghosts.lock);
+}
+
 long emul_close_range(struct frame *f)
 {
     unsigned a = (unsigned)f->rdi, b = (unsigned)f->rsi, flags = (unsigned)f->rdx;
@@ -709,7 +724,9 @@ long emul_close_range(struct frame *f)
     for (unsigned i = a; i < top && i <= b; i++)
         if (!(load_relaxed(&recs[i].flags) & FDF_GHOST))
             fd_closing(&recs[i], (int)i);
+    count_range(1);
     long r = close_all_but_ours(a, b, flags);
+    count_range(UINT32_MAX);
     for (unsigned i = a; i < top && i <= b; i++)
         if (load_relaxed(&recs[i].type) == FD_CLOSING)
             fd_closed(&recs[i]);
