@@ -484,7 +484,7 @@ static struct uthread *current(void)
     struct worker *w;
     if (!load_relaxed(&sched_active))
         return NULL;
-    w = worker_self();
+    w = worker_or_null();
     return w ? w->cur : NULL;
 }
 

@@ -123,7 +123,7 @@ static void drop_two(struct bucket *a, struct bucket *b)
  * of this wake-up, when the lock is free. */
 static cold void let_pass(void)
 {
-    struct worker *me = worker_self();
+    struct worker *me = worker_or_null();
     if (me && me->cur)
         fetch_or(&me->cur->attn, (uint32_t)ATTN_YIELD);
 }

@@ -266,7 +266,7 @@ static void hint(void)
 void uthread_poke(struct uthread *u)
 {
     fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL);
-    struct worker *me = worker_self();
+    struct worker *me = worker_or_null();
     if (me && me->cur == u)
         return; /* ourselves: the way out looks */
     for (int look = 0; look < 2; look++) {
@@ -297,7 +297,7 @@ static bool wants(const struct uthread *u, int sig)
  * anybody, but rather one who is not on the way to a handler already. */
 static struct uthread *choose(int sig)
 {
-    struct worker *w = worker_self();
+    struct worker *w = worker_or_null();
     struct uthread *main = &sched.uthreads[0], *self = w ? w->cur : NULL, *found = NULL;
     if (wants(main, sig))
         return main;
@@ -1173,7 +1173,7 @@ void signal_move(struct uthread *u)
     fetch_or(&u->attn, (uint32_t)ATTN_YIELD);
     membarrier(); /* attn before the look at where it runs; pairs with dispatch */
     struct worker *on = load_relaxed(&u->worker);
-    if (on && load_relaxed(&on->cur) == u && on != worker_self())
+    if (on && load_relaxed(&on->cur) == u && on != worker_or_null())
         sys3(__NR_tgkill, stats->pid, on->ktid, POKE_SIGNAL);
 }
 
@@ -1187,7 +1187,7 @@ static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
 {
     (void)ksig;
     (void)kinfo;
-    struct worker *w = worker_self();
+    struct worker *w = worker_or_null();
     setxid_here();
     if (!w || !w->cur)
         return;
@@ -1264,7 +1264,7 @@ static bool stack_used_up(const struct worker *w, const struct mcontext *m)
 static void on_fault(int sig, struct info *info, struct ucontext *uc)
 {
     char *pc = (char *)uc->mc.rip;
-    struct worker *w = worker_self();
+    struct worker *w = worker_or_null();
     /* By no other signal: that may have come on top of the fault, which must then find the base as it was. */
     if (sig == SIGSEGV && info->code > 0 && w && w->cur && bases_reloaded(w->cur->fsbase)) {
         COUNT_SHARED(tls_reloads);
@@ -1330,7 +1330,7 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
  * when it has the program's mask. */
 static void on_foreign(int sig, struct info *info, struct ucontext *uc)
 {
-    struct worker *w = worker_self();
+    struct worker *w = worker_or_null();
     struct kaction a = actions[sig];
     if (w && !w->native)
         return;
@@ -2096,7 +2096,7 @@ long signal_all_workers(struct frame *f)
 {
     hook_enter();
     lock_take(&setxid.lock);
-    struct worker *me = worker_self();
+    struct worker *me = worker_or_null();
     bool repeated = setxid.made && setxid.call.nr == f->nr && setxid.call.rdi == f->rdi && setxid.call.rsi == f->rsi &&
                     setxid.call.rdx == f->rdx && f->nr != __NR_setgroups;
     long r = setxid_call(f);

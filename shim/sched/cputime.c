@@ -187,7 +187,7 @@ static int64_t of_other(struct uthread *u)
 
 int64_t cputime_of(struct uthread *u)
 {
-    struct worker *w = worker_self();
+    struct worker *w = worker_or_null();
     raise_level(1);
     return tell(u, w && w->cur == u ? of_self(w, u) : of_other(u));
 }

@@ -228,6 +228,7 @@ static struct worker *worker_new(void)
     char *base = sys_map(NULL, PAGE_SIZE + G0_SIZE + sigsize, 0, 0x4000);
     if (!base || sys3(__NR_mprotect, P(base + PAGE_SIZE), (long)(G0_SIZE + sigsize), 3) < 0)
         return NULL; /* the slot is lost; the limit of workers shrinks by one */
+    w->self = w;
     w->index = i;
     w->g0_base = base;
     w->g0_top = (uint64_t)(base + PAGE_SIZE + G0_SIZE - 64);
@@ -300,7 +301,7 @@ struct worker *worker_spawn(struct proc *p, bool spinning, struct uthread *u, bo
 
 static bool worker_start(struct proc *p, bool spinning)
 {
-    struct worker *me = worker_self();
+    struct worker *me = worker_or_null();
     if (unlikely(me && me->bound)) { /* what it makes would inherit what it was wired for */
         p->birth_spins = spinning;
         lock_take(&sched.lock);

@@ -103,6 +103,7 @@ struct uthread {
     uint64_t wait_missed; /* atomic: the wait that somebody wanted to claim before it was open */
     struct timer timer;       /* guarded by timer.proc's timer lock */
     uint8_t wake_soon;        /* predictor, sched_ready */
+    uint8_t long_turn;        /* owner: its last turn was long, or it has had none */
     uint8_t in_create;        /* inside pthread_create: stacks come from the slab */
     uint8_t exiting;
     uint8_t futex_again;  /* waits in a row on futex_last with no wake-up made between */
@@ -218,6 +219,7 @@ struct worker {
     uint64_t vec_inuse;    /* components in use since the last park (switch.S) */
     uint64_t now_tsc;      /* clock of the last switch */
 
+    struct worker *self;   /* this struct: what the GS base is */
     int32_t ktid;
     uint32_t index;
     uint32_t wake;         /* futex word, atomic: 1 = wake up */
@@ -254,6 +256,7 @@ struct worker {
 _Static_assert(offsetof(struct worker, cur) == WORKER_CUR, "entry.S");
 _Static_assert(offsetof(struct worker, g0_top) == WORKER_G0TOP, "entry.S");
 _Static_assert(offsetof(struct worker, native) == WORKER_NATIVE, "entry.S");
+_Static_assert(offsetof(struct worker, self) == WORKER_SELF, "worker_self");
 _Static_assert(offsetof(struct worker, ktid) == WORKER_KTID, "entry.S");
 _Static_assert(offsetof(struct worker, sysno1) == WORKER_SYSNO1, "entry.S");
 _Static_assert(offsetof(struct worker, systick) == WORKER_SYSTICK, "entry.S");
@@ -321,8 +324,15 @@ extern uint32_t gs_doubtful;
 /* ---- who am I ----------------------------------------------------------------------------- */
 
 /* The worker under our feet. Volatile: after anything that may park it may be another; never
- * keep it across such a call. Only on a worker (not on a foreign thread). */
+ * keep it across such a call. Only on a worker (not on a foreign thread, nor a helper). A load: rdgsbase takes some ten cycles. */
 static always_inline struct worker *worker_self(void)
+{
+    struct worker *w;
+    __asm__ volatile("mov %%gs:%c1, %0" : "=r"(w) : "i"(WORKER_SELF));
+    return w;
+}
+/* Likewise; NULL where there is none. On any thread of a process that is activated. */
+static always_inline struct worker *worker_or_null(void)
 {
     struct worker *w;
     __asm__ volatile("rdgsbase %0" : "=r"(w));
@@ -492,6 +502,7 @@ static always_inline void turn_ends(struct worker *w, struct uthread *u)
         cputime_end_turn(w, u, now);
     else
         store_relaxed(&u->pub->ran, u->pub->ran + (now - w->now_tsc));
+    u->long_turn = now - w->now_tsc > (uint64_t)sched.long_turn_tsc;
     w->now_tsc = now;
 }
 enum usage { USAGE_STIME, USAGE_MINFLT, USAGE_MAJFLT, USAGE_INBLOCK, USAGE_OUBLOCK, USAGE_NVCSW, USAGE_NIVCSW };

@@ -67,6 +67,7 @@ struct uthread *uthread_alloc(void)
     u->worker = NULL;
     u->ready_tsc = 0;
     u->wake_soon = u->in_create = u->exiting = u->futex_again = 0;
+    u->long_turn = 1;
     u->futex_last = NULL;
     u->ctid = NULL;
     u->robust = NULL;

@@ -23,7 +23,7 @@ int64_t ns_to_tsc(int64_t ns)
 int64_t clock_ns(int clock)
 {
     int64_t ts[2] = {0, 0};
-    struct worker *w = load_relaxed(&sched_active) ? worker_self() : NULL;
+    struct worker *w = load_relaxed(&sched_active) ? worker_or_null() : NULL;
     /* No signal handler may run here though it is not our text; nor are we to catch our own call where the vDSO has
      * to make one (its system calls are patched too). */
     if (w)

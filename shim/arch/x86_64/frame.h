@@ -38,13 +38,14 @@
 #define WORKER_CUR    0
 #define WORKER_G0TOP  8
 #define WORKER_NATIVE 16
-#define WORKER_KTID   64
+#define WORKER_KTID   72
 #define WORKER_SYSNO1 32
 #define WORKER_SYSTICK 36
 #define WORKER_CLAIM  40
 #define WORKER_EMULS  44
-#define WORKER_SIGSTACK 112
-#define WORKER_IN_CLOCK 164
+#define WORKER_SELF   64
+#define WORKER_SIGSTACK 120
+#define WORKER_IN_CLOCK 172
 #define UCONTEXT_STACK_SP 16 /* of the kernel's struct ucontext */
 /* clock_gettime(2) */
 #define CLOCK_THREAD_CPUTIME 3

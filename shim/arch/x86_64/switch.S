@@ -20,6 +20,7 @@
 #define VEC_SSE_ONLY 5          /* as VEC_SSE; what stands in the other components is nobody's */
 
         .hidden vec_kind        /* int: 0 xgetbv(1)+xsavec, 1 xsave, 2 fxsave */
+        .hidden vec_lean        /* int: 1: xgetbv(1) cannot tell of anything that counts at libc's own sites */
         .hidden vec_pku         /* int: 1 when the kernel has enabled protection keys */
         .hidden vec_init_area   /* an XSAVE area in compacted form with nothing in it */
         .hidden uthread_begin
@@ -65,6 +66,10 @@ ctx_park:
         movq    %rsp, UTHREAD_RSP(%rdi)
         movq    %rdx, %r9
         movq    %rcx, %r10
+        movzbl  UTHREAD_SITE(%rdi), %ecx
+        testl   %ecx, vec_lean(%rip)        /* STUB_SSE_ONLY is the only flag there is */
+        jnz     .Llean
+.Lask:
         cmpl    $0, vec_kind(%rip)
         jne     .Lsave_old
         movl    $1, %ecx
@@ -72,7 +77,7 @@ ctx_park:
         movl    %eax, %r11d
         movq    %r11, (%r10)
         movzbl  UTHREAD_SITE(%rdi), %ecx
-        testl   %ecx, %ecx                  /* STUB_SSE_ONLY is the only flag there is */
+        testl   %ecx, %ecx
         jz      1f
         andl    $~VEC_WIDE, %eax
         andl    $~VEC_WIDE, %r11d
@@ -117,6 +122,20 @@ ctx_park:
         rdpkru
         movl    %eax, AREA_PKRU(%rsp)
         jmp     .Lsaved
+        .cfi_restore_state
+.Llean: /* As .Lx87; what the wide components are is not asked, so they may be in use. */
+        fnstsw  %ax
+        testl   $X87_FLAGS, %eax
+        jnz     .Lask
+        emms
+        movl    $VEC_WIDE | 2 | X87_STANDS, %eax
+        movq    %rax, (%r10)
+        .cfi_remember_state
+        leaq    -AREA_SIZE(%rsp), %rsp
+        .cfi_adjust_cfa_offset AREA_SIZE
+        fnstcw  AREA_X87(%rsp)
+        movl    $VEC_SSE_ONLY, %ecx
+        jmp     .Lsave_sse
         .cfi_restore_state
 .Lx87: /* In use; some CPUs say so of what is in its initial state, too. At a site of libc its registers are dead, and empty; should MMX have left
         * some, they are so now. The control word stays, and so do exceptions, which fetestexcept(3) tells. (To ask with fxam costs 90 ns.) */
@@ -267,8 +286,13 @@ ctx_resume:
 .Lrestored:
         movq    UTHREAD_RSP(%rdi), %rsp
         jmp     .Lrest_fs
-.Lrest_pku:
+.Lrest_pku: /* wrpkru takes four times as long as rdpkru */
+        xorl    %ecx, %ecx
+        rdpkru
+        movl    %eax, %ecx
         movl    AREA_PKRU(%r8), %eax
+        cmpl    %ecx, %eax
+        je      .Lrest_fs
         xorl    %ecx, %ecx
         xorl    %edx, %edx
         wrpkru
