@@ -120,12 +120,8 @@ static void ready_local(struct worker *w, struct proc *p, struct uthread *u)
         sched_wake_one();
         return;
     }
-    struct uthread *old = xchg(&p->next, u); /* also the barrier before sched_wake_one's loads */
+    bool old = runq_put_next(p, u); /* a full barrier before sched_wake_one's loads */
     event(p, EV_READY, u->tid);
-    if (old) {
-        runq_put_tail(p, old);
-        fence_full(); /* its tail, before the looks below */
-    }
     /* A user thread alone in the next slot most likely runs here in a moment, when the waker
      * parks; waking another worker for it would cost both more than it gains. Where that proved
      * wrong (it was stolen), or the waker computes, as it did before, wake at once. sysmon looks after the rest. (Not each asks the clock: 20 ns.) */

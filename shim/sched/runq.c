@@ -40,18 +40,39 @@ bool runq_put_tail(struct proc *p, struct uthread *u)
     }
 }
 
+/* Into the next slot. Who was there goes to the tail, and is owed a turn: else a thread that wakes many (each displaces the one before) and the last of
+ * them, which wakes it in its turn, would have the proc for themselves, while the others gather behind them. */
+bool runq_put_next(struct proc *p, struct uthread *u)
+{
+    struct uthread *old = xchg(&p->next, u);
+    if (!old)
+        return false;
+    p->owed += p->owed < RUNQ_SIZE;
+    runq_put_tail(p, old);
+    fence_full(); /* its tail, before the looks of the caller */
+    return true;
+}
+
+/* The next slot's, which inherits the slice, unless others are owed their turn: then it waits behind them. */
 struct uthread *runq_get(struct proc *p, bool *inherit)
 {
     struct uthread *u = load_relaxed(&p->next);
     if (u && cas(&p->next, u, (struct uthread *)NULL)) {
-        *inherit = true;
-        return u;
+        if (likely(!p->owed) || load_acquire(&p->head) == p->tail) {
+            *inherit = true;
+            return u;
+        }
+        runq_put_tail(p, u);
     }
     *inherit = false;
+    if (p->owed)
+        p->owed--;
     for (;;) {
         uint32_t h = load_acquire(&p->head);
-        if (h == p->tail)
+        if (h == p->tail) {
+            p->owed = 0;
             return NULL;
+        }
         u = load_relaxed(&p->runq[h % RUNQ_SIZE]);
         if (cas(&p->head, h, h + 1))
             return u;

@@ -175,6 +175,7 @@ struct proc {
     uint32_t birth_spins;   /* in sched.births */
     uint32_t rand;
     uint32_t event_at;
+    uint32_t owed;        /* user threads that were displaced from the next slot, and are to run before it is used again (runq.c) */
     uint32_t vain_polls;  /* looks at descriptors in a row that found nothing */
     uint64_t slice_start; /* tsc; the next slot inherits it */
     struct event *events;

@@ -22,6 +22,43 @@ Test(runq, first_in_first_out_and_next_goes_first)
     cr_expect_null(runq_get(p, &inherit));
 }
 
+Test(runq, who_was_displaced_runs_before_the_next_slot_is_used_again)
+{
+    bool inherit;
+    sched_setup(1, 20);
+    struct proc *p = &sched.procs[0];
+    cr_assert(runq_put_tail(p, &threads[0]));
+    cr_expect_not(runq_put_next(p, &threads[1]));
+    cr_expect_eq(runq_get(p, &inherit), &threads[1]);
+    cr_expect(inherit);
+    /* one wakes three, and parks */
+    cr_expect_not(runq_put_next(p, &threads[1]));
+    cr_expect(runq_put_next(p, &threads[2]));
+    cr_expect(runq_put_next(p, &threads[3]));
+    static const int then[] = {0, 1};
+    for (int i = 0; i < 2; i++) { /* each of which wakes another */
+        cr_expect_eq(runq_get(p, &inherit), &threads[then[i]]);
+        cr_expect_not(inherit);
+        cr_expect_not(runq_put_next(p, &threads[4 + i]));
+    }
+    cr_expect_eq(runq_get(p, &inherit), &threads[5]);
+    cr_expect(inherit);
+    static const int rest[] = {2, 3, 4};
+    for (int i = 0; i < 3; i++) {
+        cr_expect_eq(runq_get(p, &inherit), &threads[rest[i]]);
+        cr_expect_not(inherit);
+    }
+    cr_expect_null(runq_get(p, &inherit));
+    /* nothing is owed where nobody is left, stolen perhaps */
+    cr_expect_not(runq_put_next(p, &threads[1]));
+    cr_expect(runq_put_next(p, &threads[2]));
+    cr_expect_eq(runq_take(p), &threads[2]);
+    cr_expect_eq(runq_take(p), &threads[1]);
+    cr_expect_not(runq_put_next(p, &threads[3]));
+    cr_expect_eq(runq_get(p, &inherit), &threads[3]);
+    cr_expect(inherit);
+}
+
 Test(runq, a_full_ring_moves_half_to_the_global_queue)
 {
     bool inherit;
