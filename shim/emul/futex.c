@@ -28,7 +28,7 @@ struct bucket {
     struct futex_waiter *head, *tail;
 } cacheline;
 
-enum { BUCKETS = 8192 };
+enum { BUCKETS = 8192, LOCK_WAITED_FOR = 2 /* see contend.c */ };
 static struct bucket *buckets;
 
 static int32_t executor_pid; /* atomic; 0: none, -1: somebody makes it. The kernel writes it */
@@ -242,6 +242,9 @@ static always_inline long wait_inline(uint32_t *addr, uint32_t val, uint32_t bit
         return r ? r : -EAGAIN;
     }
     COUNT(park_futex);
+    w->lock = val == LOCK_WAITED_FOR && deadline == INT64_MAX;
+    if (w->lock)
+        worker_self()->proc->contended = addr;
     if (u->futex_last == addr) {
         if (u->futex_again < 255)
             u->futex_again++;

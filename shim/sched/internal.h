@@ -13,6 +13,7 @@ void ctx_park(struct uthread *u, uint64_t g0_top, void (*fn)(struct uthread *u),
 void ctx_resume(struct uthread *u, uint64_t inuse); /* see schedule */
 _Noreturn void g0_enter(void (*fn)(void *), void *arg, uint64_t stack_top);
 long thread_clone(unsigned long flags, void *stack_top, int *tid, int (*fn)(void *), void *arg);
+long uaccess_load32(const uint32_t *p, uint32_t *out); /* memory of the program: 0 or -EFAULT */
 
 /* runq.c: the local run queue. Owner: the worker that holds p. */
 bool runq_put_tail(struct proc *p, struct uthread *u); /* owner; false: full, half went global */
@@ -51,6 +52,10 @@ extern const char *const event_names[];
 /* fewer.c: sysmon */
 int64_t fewer_look(int64_t now); /* returns for how long nothing has to be looked at, ns */
 void fewer_reset(void);          /* at the start: sched.nprocs are wanted */
+
+/* contend.c: u, which p's worker is about to run, waited for a lock, perhaps, and somebody has just failed at one here: is it to wait for a
+ * moment? True: time has passed. */
+bool contend_look(struct proc *p, struct uthread *u);
 
 /* slice.c */
 void slices_init(void);

@@ -1061,6 +1061,8 @@ static apart struct uthread *next_one(struct worker *w)
     if (w->spinning)
         spin_stop(w);
     struct proc *p = w->proc;
+    if (unlikely(p->contended != NULL) && contend_look(p, u))
+        late = true;
     if (load_relaxed(&p->timer_min) != INT64_MAX)
         cover_timers(load_relaxed(&p->timer_min));
     uint64_t now = w->now_tsc; /* of who ran before: he parked just now */

@@ -76,6 +76,7 @@ struct futex_waiter {
     uint32_t bitset;
     bool pi;               /* waits for ownership of addr */
     bool many;             /* one of several (futex_waitv): may be found before its wait is open */
+    bool lock;             /* a lock's, it seems (contend.c) */
     /* seldom used: */
     uint32_t foreign_word; /* 0 waits, 1 woken */
     int tid;
@@ -175,6 +176,8 @@ struct proc {
     uint32_t birth_spins;   /* in sched.births */
     uint32_t rand;
     uint32_t event_at;
+    const uint32_t *contended; /* the lock at which the thread failed that ran last; NULL: none (contend.c) */
+    uint16_t contend_put_off, contend_leave, contend_left;
     uint32_t owed;        /* user threads that were displaced from the next slot, and are to run before it is used again (runq.c) */
     uint32_t vain_polls;  /* looks at descriptors in a row that found nothing */
     uint64_t slice_start; /* tsc; the next slot inherits it */

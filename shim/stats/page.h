@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define STATS_MAGIC   0x0066666f646e6168ull /* "handoff\0", little endian */
-#define STATS_VERSION 4
+#define STATS_VERSION 5
 
 enum stats_state { STATS_DORMANT, STATS_ACTIVE, STATS_REFUSED, STATS_ENDED };
 
