@@ -238,8 +238,8 @@ void stats_dump(void)
         report(LOG_ERROR, "dump: proc %u worker %d runq %u next %d timers %u min in %ldus", i,
                p->worker ? (int)p->worker->index : -1, runq_len(p), p->next ? p->next->tid : 0, p->ntimers,
                p->timer_min == INT64_MAX ? -1 : (p->timer_min - now_ns()) / 1000);
-        uint32_t n = p->event_at > 48 ? 48 : p->event_at;
-        for (uint32_t k = p->event_at - n; k != p->event_at; k++) {
+        const uint32_t end = load_relaxed(&p->event_at), n = end > 48 ? 48 : end; /* it may run on meanwhile */
+        for (uint32_t k = end - n; k != end; k++) {
             struct event *e = &p->events[k % EVENT_RING];
             report(LOG_ERROR, "dump:   -%ldus worker %u %s %d", tsc_to_ns((int64_t)(now - e->tsc)) / 1000,
                    e->worker, event_names[e->kind % 16], e->tid);
