@@ -22,11 +22,11 @@
 enum {
     WINDOW_NS = 1500000,
     TURN_NS = 3000,
-    GAIN = 125, /* percent */
+    GAIN = 115, /* percent */
     KEEP = 105,
     SLOW_WINDOWS = 3, /* one may be due to others on the machine */
     HOLD_NS = 500000000,
-    PAUSE_NS = 100000000,
+    PAUSE_NS = 10000000, /* the window of a TRIAL may have been another's on the machine */
     PAUSE_MOST_NS = 2000000000,
 };
 
