@@ -92,6 +92,7 @@ static struct kaction actions[NSIG + 1];
 static struct sigpending process;       /* pending for the process; under sig_lock */
 static uint64_t process_mask_hint;      /* atomic copy of process.mask, for cheap looks */
 static struct sigqueued *queue_free;    /* under sig_lock */
+static uint32_t nqueued;                /* of them in use; atomic, changed under sig_lock */
 static uint64_t signalfd_mask;          /* atomic: what was ever given to a signalfd; see "signalfd" */
 static uint32_t review_asked, review_done; /* atomic: sigd is to look anew at what it takes */
 uint64_t worker_mask;
@@ -122,7 +123,10 @@ static struct timer_known *timer_known(int32_t id) /* NULL: not known */
     struct timer_known *t = &timers_known[(uint32_t)id % TIMERS];
     return t->id == id ? t : NULL;
 }
-enum { SI_TIMER = -2, SI_KERNEL = 128, SYS_SECCOMP = 1 };
+enum { SI_USER = 0, SI_TIMER = -2, SI_TKILL = -6, SI_KERNEL = 128, SYS_SECCOMP = 1 };
+/* What wakes sigd. The signal is one that the kernel merges: it cannot be refused for want of room, as a real-time one could; and one
+ * that sigd always takes: a signalfd never shows it (signalfd_mask). */
+enum { SIGD_WAKE = SIGSYS };
 
 void handler_restorer(void);
 extern char exit_check[], exit_rsp[], exit_jump[], pass_check[], pass_jump[];
@@ -174,6 +178,7 @@ static struct sigqueued *queued_new(void)
     }
     struct sigqueued *q = queue_free;
     queue_free = q->next;
+    store_relaxed(&nqueued, nqueued + 1);
     return q;
 }
 
@@ -233,6 +238,7 @@ static int dequeue(struct sigpending *p, uint64_t set, struct info *info)
             *at = q->next;
             q->next = queue_free;
             queue_free = q;
+            store_relaxed(&nqueued, nqueued - 1);
             continue;
         }
         more = more || q->info.signo == sig;
@@ -263,6 +269,20 @@ static void hint(void)
 
 /* ---- choosing and interrupting ---- */
 
+/* One at a time for each worker: the kernel queues real-time signals, up to RLIMIT_SIGPENDING of all processes of a user together, and a
+ * thread that is sent signals in a loop would be sent that many pokes. Whoever finds one on its way has written what it is about before the xchg,
+ * which pairs with that in on_poke, before the looks there. Where there is no room for even one, by a signal that the kernel merges. */
+void worker_poke(struct worker *w)
+{
+    if (!xchg(&w->poked, 1u) && sys3(__NR_tgkill, stats->pid, w->ktid, POKE_SIGNAL) == -EAGAIN)
+        sys3(__NR_tgkill, stats->pid, w->ktid, SIGD_WAKE);
+}
+/* SIGD_WAKE came: from ourselves? The program's own tgkill never reach the kernel. Code and sender are 0 where there was no room for them. */
+static bool sent_by_us(const struct info *info)
+{
+    return info->code == SI_TKILL ? info->pid == stats->pid : info->code == SI_USER && info->pid == 0;
+}
+
 void uthread_poke(struct uthread *u)
 {
     fetch_or(&u->attn, (uint32_t)ATTN_SIGNAL);
@@ -284,7 +304,7 @@ void uthread_poke(struct uthread *u)
     }
     struct worker *on = load_relaxed(&u->worker);
     if (on && load_relaxed(&on->cur) == u)
-        sys3(__NR_tgkill, stats->pid, on->ktid, POKE_SIGNAL);
+        worker_poke(on);
 }
 
 static bool wants(const struct uthread *u, int sig)
@@ -449,10 +469,6 @@ static bool for_kernel(int sig)
 {
     return unlikely(load_relaxed(&signalfd_mask) & SIG(sig)) && !is_wanted(sig);
 }
-
-/* What wakes sigd. The signal is one that the kernel merges: it cannot be refused for want of room, as a real-time one could; and one
- * that sigd always takes: a signalfd never shows it (signalfd_mask). */
-enum { SIGD_WAKE = SIGSYS };
 
 static void sigd_births(void)
 {
@@ -1174,7 +1190,7 @@ void signal_move(struct uthread *u)
     membarrier(); /* attn before the look at where it runs; pairs with dispatch */
     struct worker *on = load_relaxed(&u->worker);
     if (on && load_relaxed(&on->cur) == u && on != worker_or_null())
-        sys3(__NR_tgkill, stats->pid, on->ktid, POKE_SIGNAL);
+        worker_poke(on);
 }
 
 static void back_from_vfork(struct worker *w, struct ucontext *uc)
@@ -1189,6 +1205,8 @@ static void on_poke(int ksig, struct info *kinfo, struct ucontext *uc)
     (void)kinfo;
     struct worker *w = worker_or_null();
     setxid_here();
+    if (w)
+        xchg(&w->poked, 0u); /* before the looks */
     if (!w || !w->cur)
         return;
     memset(uc->mc.reserved, 0, sizeof uc->mc.reserved); /* the kernel leaves there what was on the stack */
@@ -1272,6 +1290,10 @@ static void on_fault(int sig, struct info *info, struct ucontext *uc)
     }
     if (pc >= uaccess_begin && pc < uaccess_end && info->code > 0) {
         uc->mc.rip = (uint64_t)uaccess_fault;
+        return;
+    }
+    if (sig == SIGD_WAKE && sent_by_us(info)) {
+        on_poke(POKE_SIGNAL, info, uc);
         return;
     }
     struct kaction a = actions[sig];
@@ -1445,8 +1467,8 @@ static int sigd_main(void *arg)
         long r = sys4(__NR_rt_sigtimedwait, P(&set), P(&info), 0, 8);
         if (r <= 0)
             continue;
-        if (r == SIGD_WAKE && info.code == -6 && info.pid == stats->pid) {
-            wire_births(); /* sigd_review, sigd_births, hand_to_sigd: the program's own tgkill never reach the kernel */
+        if (r == SIGD_WAKE && sent_by_us(&info)) {
+            wire_births(); /* sigd_review, sigd_births, hand_to_sigd */
             take_handed();
             continue;
         }
@@ -1707,9 +1729,19 @@ long emul_sigaltstack(struct frame *f)
     return 0;
 }
 
+/* RLIMIT_SIGPENDING, for what would have to be queued. (The kernel counts for all processes of a user; we for this one.) */
+static bool no_room(int sig, const struct info *info)
+{
+    uint64_t limit[2] = {0, 0};
+    return sig >= SIGRTMIN && info->code != SI_USER && actions[sig].handler != SIG_IGN &&
+           sys4(__NR_prlimit64, 0, 11 /* RLIMIT_SIGPENDING */, 0, P(limit)) == 0 && load_relaxed(&nqueued) >= limit[0];
+}
+
 static long to_thread(int tid, int sig, const struct info *info)
 {
     bool whole = sig == SIGKILL || sig == SIGSTOP; /* these act on the process, whichever thread they name */
+    if (no_room(sig, info))
+        return -EAGAIN;
     hook_enter();
     long r = post_tid(tid, whole ? 0 : sig, info);
     hook_exit();
@@ -1728,7 +1760,7 @@ long emul_tgkill(struct frame *f)
         return -EINVAL;
     if (tgid != stats->pid || !ours(tid))
         return sys_intr(f);
-    struct info i = user_info(sig, -6 /* SI_TKILL */);
+    struct info i = user_info(sig, SI_TKILL);
     return to_thread(tid, sig, &i);
 }
 
@@ -1759,6 +1791,8 @@ long emul_rt_tgsigqueueinfo(struct frame *f)
 
 static long to_self(int sig, const struct info *info)
 {
+    if (no_room(sig, info))
+        return -EAGAIN;
     hook_enter();
     post_process(info);
     hook_exit();
@@ -2088,7 +2122,8 @@ static void setxid_here(void)
 static void setxid_ask(uint32_t *due, int32_t ktid)
 {
     xchg(due, 1u);
-    sys3(__NR_tgkill, stats->pid, ktid, POKE_SIGNAL);
+    while (sys3(__NR_tgkill, stats->pid, ktid, POKE_SIGNAL) == -EAGAIN) /* no room for it, but in a moment */
+        sys0(__NR_sched_yield);
 }
 
 long signal_all_workers(struct frame *f);
@@ -2195,6 +2230,7 @@ int signal_activate(struct uthread *u, uint64_t mask)
     process = (struct sigpending){0};
     process_mask_hint = 0;
     queue_free = NULL;
+    nqueued = 0;
     waiters = NULL;
     memset(handed, 0, sizeof handed);
     review_asked = review_done = exec_holds = 0;

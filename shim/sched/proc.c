@@ -204,7 +204,7 @@ static struct worker *worker_again(void)
     w->vec_inuse = ~0ull;
     w->cur = w->wired = NULL;
     w->bound = w->wake = w->sysno1 = w->setxid_due = 0;
-    w->quit = 0;
+    w->quit = w->poked = 0;
     w->cpu_last = 0;
     w->pub->proc = w->pub->sysno = -1;
     w->pub->state = WORKER_SPIN;

@@ -249,6 +249,7 @@ struct worker {
     struct uthread *wired; /* the only user thread it runs; before it runs it for the first time */
     uint32_t bound;        /* it runs `wired` only, and must not make workers: they would inherit (wire.c). Owner */
     uint32_t quit;         /* atomic: end when woken */
+    uint32_t poked;        /* atomic: a poke is on its way (worker_poke) */
     uint32_t alive;        /* 0 once its kernel thread has left its stack for good (CLONE_CHILD_CLEARTID) */
     int64_t stall_since, stall_cpu; /* sysmon's own: when it last looked whether the kernel runs it, and its CPU time then */
     int64_t cpu_still;     /* sysmon's own */
@@ -455,6 +456,8 @@ static inline void uthread_prefetch(const struct uthread *u)
 
 /* A signal became pending for u: interrupt its wait or its program code. Any. */
 void uthread_poke(struct uthread *u);
+/* Interrupt w where it is, program code or the kernel: it looks what is asked of it, which was written before. Any, signal-safe. */
+void worker_poke(struct worker *w);
 
 /* ---- user threads (uthread.c) --------------------------------------------------------------- */
 

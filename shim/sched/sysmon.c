@@ -207,7 +207,7 @@ static void relieve(int64_t now)
         uint32_t in_block = load_relaxed(&w->in_block), sysno1 = load_relaxed(&w->sysno1);
         if (in_block == BLOCK_AGAIN) {
             if (now - still_since > RECLAIM_NS && now - poked > RECLAIM_NS) {
-                sys3(__NR_tgkill, stats->pid, w->ktid, POKE_SIGNAL);
+                worker_poke(w);
                 COUNT_SHARED(reclaims);
                 poked = now;
             }

@@ -1,7 +1,7 @@
 /* A close under a call that waits: shim/emul/fd.c (fd_wait, fd_event, fd_closing, make_ghost, fdcall_end).
  *
  * Number 0 means file A; a reader waits on it; a closer closes it and opens file B, which gets the number; a writer makes A readable.
- * Number 1 is the ghost. One word per thing that the lock of a record guards; the kernel's side (which file a number means, which
+ * Number 1 is the ghost; lock 2 guards the list of ghosts. One word per thing that the lock of a record guards; the kernel's side (which file a number means, which
  * registrations of the poller have an event to report) changes in single steps.
  *
  * Checked: a try after a wait is made on A (assert in `try`); when everything has stopped the reader is not parked over data in A; nobody
@@ -14,6 +14,7 @@
  *   BUG_NO_WATCH         the ghost is not registered with the poller: what came before is not reported again
  *   BUG_WOKEN_LEFT       only the ARMED move to the ghost, not the WOKEN
  *   BUG_NO_GEN           a call that has not waited yet does not compare the generation
+ *   BUG_LIST_LATE        the ghost is put on the list once its lock is dropped: its waiter may have ended it by then
  */
 #define NONE   0
 #define ARMED  1
@@ -22,7 +23,7 @@
 #define A 1
 #define B 2
 
-bit lck[2], linked[2], armed_seen;
+bit lck[3], linked[2], on_list;
 byte gen, calls;              /* of record 0; ghost_calls of record 1 */
 byte edges[2], type_closing;
 byte wstate, wrec, wfd;       /* the waiter; under the lock of wrec */
@@ -133,11 +134,17 @@ end:
         :: rec == 1 ->
             calls--;
             assert(calls == 0);
+            UNLOCK(1);
+            LOCK(2); /* ghost_end */
+            assert(on_list);
+            on_list = 0;
+            LOCK(1);
             reg[1] = 0; event_at[1] = 0;
-            file[1] = 0
-        :: else
-        fi;
-        UNLOCK(rec)
+            UNLOCK(1);
+            file[1] = 0;
+            UNLOCK(2)
+        :: else -> UNLOCK(rec)
+        fi
     :: else
     fi;
     ended = 1
@@ -161,6 +168,9 @@ proctype closer()
 #else
     :: linked[0] ->
 #endif
+#ifndef BUG_LIST_LATE
+        LOCK(2);
+#endif
         file[1] = A; /* dup */
         reg[0] = 0; event_at[0] = 0;
         LOCK(1);
@@ -172,7 +182,15 @@ proctype closer()
 #ifndef BUG_NO_WATCH
         atomic { reg[1] = 1; event_at[1] = data };
 #endif
-        UNLOCK(1)
+#ifdef BUG_LIST_LATE
+        UNLOCK(1);
+        LOCK(2);
+        on_list = 1;
+#else
+        on_list = 1;
+        UNLOCK(1);
+#endif
+        UNLOCK(2)
     :: else
     fi;
 #endif
@@ -191,5 +209,5 @@ init
     timeout; /* everything has stopped */
     assert(ended);
     assert(got || closed_first);
-    assert(file[1] == 0 && calls == 0)
+    assert(file[1] == 0 && calls == 0 && !on_list)
 }
