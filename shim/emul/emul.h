@@ -66,6 +66,16 @@ long native_settle(struct frame *f, long r);
 /* signal(7): does this call, when interrupted, start again after a handler with SA_RESTART? */
 bool call_restarts(long nr);
 
+/* ---- floating point and vector state (thread.c, switch.S) ---- */
+extern int vec_kind;         /* how it is saved: 0 xgetbv(1) and xsavec, 1 xsave, 2 fxsave */
+extern int vec_pku;          /* 1: the kernel has protection keys on */
+extern uint32_t vec_pkru_at; /* in an XSAVE area of the standard form */
+/* What a signal's frame holds, and its size; where there are tiles (AMX) in use. */
+extern struct vec_frame {
+    uint64_t components; /* as in XCR0 */
+    uint32_t size;
+} vec_frame, vec_frame_tiles;
+
 /* ---- memory of the program (switch.S): 0 or -EFAULT ---- */
 long uaccess_copy(void *dst, const void *src, size_t n);
 long uaccess_load32(const uint32_t *p, uint32_t *out);

@@ -134,7 +134,6 @@ extern char entry_probe[], fast_look[], fast_syscall[], fast_check[], fast_jump[
 extern char sys_intr_look[], sys_intr_syscall[], sys_intr_abort[], restorer_check[], restorer_end[];
 extern char uaccess_begin[], uaccess_end[], uaccess_fault[];
 extern char shim_text_begin[] __asm__("__ehdr_start"), shim_text_end[] __asm__("etext");
-extern uint32_t xsave_standard_size;
 long kernel_sigreturn_restorer(void);
 
 /* ---- the kernel's view ---- */
@@ -732,6 +731,7 @@ void signal_uthread_exit(struct uthread *u)
 
 /* ---- entering a handler ---- */
 
+
 struct regs { /* where the program is to go on after the handler */
     struct mcontext mc;
     const void *fpstate; /* the kernel's copy; NULL: the live registers */
@@ -740,7 +740,8 @@ struct regs { /* where the program is to go on after the handler */
 };
 
 /* A handler begins with the initial floating point state, as the kernel has it (fpu__clear_user_states): no exception, no trap, no rounding mode
- * of what it interrupts. fp: as FXSAVE or XSAVE lay it down. (PKRU stays.) */
+ * of what it interrupts; and the default rights for protection keys (pkeys(7)). fp: as FXSAVE or XSAVE lay it down. */
+enum { PKRU_BIT = 1 << 9, PKRU_DEFAULT = 0x55555554 /* key 0 alone, as Linux has it */ };
 static void fpstate_initial(char *fp)
 {
     const uint32_t mxcsr = 0x1f80;
@@ -751,23 +752,37 @@ static void fpstate_initial(char *fp)
     memcpy(fp + 24, &mxcsr, sizeof mxcsr);
     if (*(const uint32_t *)(fp + 464) != 0x46505853 /* FP_XSTATE_MAGIC1 */)
         return;
-    memcpy(&present, fp + 512, sizeof present);
-    present &= 1 << 9;
+    present = vec_pku ? PKRU_BIT : 0;
     memcpy(fp + 512, &present, sizeof present);
+    if (vec_pku)
+        memcpy(fp + vec_pkru_at, &(uint32_t){PKRU_DEFAULT}, 4);
 }
 static void live_initial(void)
 {
     static const uint32_t mxcsr = 0x1f80;
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
+    if (vec_pku)
+        __asm__ volatile("wrpkru" : : "a"(PKRU_DEFAULT), "c"(0), "d"(0));
 }
 
-static inline void xsave_live(void *area)
+/* As the kernel's frames: with tiles only if there are any. (It takes a larger frame than its own for one of FXSAVE, and 8 KB more than natively would not
+ * fit where the program has a stack for signals.) */
+static struct vec_frame frame_live(void)
 {
-    extern int vec_kind;
+    if (vec_frame_tiles.size != vec_frame.size && vec_kind == 0) {
+        uint32_t lo, hi;
+        __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(1));
+        if (((uint64_t)hi << 32 | lo) & (vec_frame_tiles.components & ~vec_frame.components))
+            return vec_frame_tiles;
+    }
+    return vec_frame;
+}
+static inline void xsave_live(void *area, uint64_t components)
+{
     if (vec_kind == 2)
         __asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
     else
-        __asm__ volatile("xsave64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
+        __asm__ volatile("xsave64 (%0)" : : "r"(area), "a"((uint32_t)components), "d"((uint32_t)(components >> 32)) : "memory");
 }
 
 /* sigaltstack(2). With SS_AUTODISARM nobody counts as on it: a handler that enters it disarms it. */
@@ -809,14 +824,14 @@ static long altstack_set(struct uthread *u, uint64_t sp, uint64_t new_sp, int32_
 static __attribute__((__noinline__)) bool build_frame(struct uthread *u, const struct info *info, const struct kaction *a, const struct regs *r,
                         uint64_t sp_limit, uint64_t mask_saved, uint64_t *sp_out)
 {
-    extern int vec_kind;
     uint64_t sp = r->mc.rsp - 128;
     bool on_alt = on_altstack(u, r->mc.rsp);
     if (sp_limit && sp_limit < sp)
         sp = sp_limit;
     if ((a->flags & SA_ONSTACK) && u->altstack.size && !on_alt)
         sp = u->altstack.sp + u->altstack.size;
-    uint32_t fpsize = r->fpstate ? r->fpsize : vec_kind == 2 ? 512 : xsave_standard_size;
+    const struct vec_frame live = frame_live();
+    uint32_t fpsize = r->fpstate ? r->fpsize : live.size;
     uint64_t fp = ALIGN_DOWN(sp - fpsize - 4, 64);
     struct sigframe *sf = (struct sigframe *)(ALIGN_DOWN(fp - sizeof *sf, 16) - 8);
     if (u->altstack.size && (uint64_t)sf < u->altstack.sp && sp > u->altstack.sp &&
@@ -828,16 +843,14 @@ static __attribute__((__noinline__)) bool build_frame(struct uthread *u, const s
         memmove((void *)fp, r->fpstate, fpsize + 4); /* perhaps from the frame that this one replaces */
     else {
         memset((void *)(fp + 512), 0, vec_kind == 2 ? 0 : 64);
-        xsave_live((void *)fp);
+        xsave_live((void *)fp, live.components);
         uint32_t *sw = (uint32_t *)(fp + 464);
         memset(sw, 0, 48);
         if (vec_kind != 2) {
-            uint32_t lo, hi;
-            __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
             sw[0] = 0x46505853; /* FP_XSTATE_MAGIC1 */
             sw[1] = fpsize + 4;
-            sw[2] = lo;
-            sw[3] = hi;
+            sw[2] = (uint32_t)live.components;
+            sw[3] = (uint32_t)(live.components >> 32);
             sw[4] = fpsize;
             *(uint32_t *)(fp + fpsize) = 0x46505845; /* FP_XSTATE_MAGIC2 */
         }

@@ -17,6 +17,8 @@
 #define CLONE_CHILD_SETTID   0x01000000u
 
 int vec_kind, vec_lean, vec_pku;
+enum { TILE_CONFIG = 1 << 17, TILE_DATA = 1 << 18 };
+uint32_t vec_pkru_at; /* in an area of XSAVE's standard form */
 struct {
     uint8_t legacy[512];
     uint64_t xstate_bv, xcomp_bv, rest[6];
@@ -36,14 +38,17 @@ _Noreturn void uthread_begin(struct frame *f)
     frame_jump(f);
 }
 
-struct fpenv {
+struct inherited { /* switch.S, .Lrest_new */
     uint32_t mxcsr;
     uint16_t fcw, pad;
+    uint32_t pkru, pad2;
 };
-static struct fpenv current_fpenv(void)
+static struct inherited to_inherit(void)
 {
-    struct fpenv e = {0};
+    struct inherited e = {0};
     __asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(e.mxcsr), "=m"(e.fcw));
+    if (vec_pku)
+        __asm__ volatile("rdpkru" : "=a"(e.pkru) : "c"(0) : "rdx");
     return e;
 }
 
@@ -68,11 +73,11 @@ static long thread_create(struct frame *f, const struct clone_args64 *a)
     }
     /* Its stack, from above: the registers, and a context that leads to uthread_start, where rsp must be 8 mod 16. */
     struct {
-        struct fpenv fpenv;
+        struct inherited inherited;
         uint64_t saved[6], ret;
         struct frame f;
-    } start, *at = (void *)(ALIGN_DOWN(top - 64 - sizeof start, 16) - 8);
-    start.fpenv = current_fpenv();
+    } start, *at = (void *)ALIGN_DOWN(top - 64 - sizeof start, 16);
+    start.inherited = to_inherit();
     memset(start.saved, 0, sizeof start.saved);
     start.ret = (uint64_t)uthread_start;
     start.f = *f;
@@ -305,13 +310,27 @@ static void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
     __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "0"(leaf), "2"(sub));
 }
 
-uint32_t xsave_standard_size = 512;
+struct vec_frame vec_frame = {0, 512}, vec_frame_tiles;
+
+/* An XSAVE area of the standard form with these components of XCR0's. */
+static struct vec_frame vec_frame_of(uint64_t components)
+{
+    struct vec_frame v = {components, 576};
+    uint32_t r[4];
+    for (uint32_t i = 2; i < 63; i++)
+        if (components >> i & 1) {
+            cpuid(13, i, r);
+            if (r[0] + r[1] > v.size)
+                v.size = r[0] + r[1];
+        }
+    return v;
+}
 
 /* May ctx_park leave out xgetbv(1) where all but SSE and x87's control and status is dead? Where the kernel has turned on nothing that switch.S
  * does not know, and nobody was permitted tiles: their instructions fault then. */
 static void vec_lean_look(void)
 {
-    enum { KNOWN = 0x2e7, TILE_CONFIG = 1 << 17, TILE_DATA = 1 << 18 };
+    enum { KNOWN = 0x2e7 };
     uint32_t lo, hi;
     vec_lean = 0;
     if (vec_kind != 0)
@@ -333,7 +352,11 @@ static uint64_t vec_setup(void)
     if (r[2] & (1u << 27)) { /* OSXSAVE */
         vec_kind = 1;
         cpuid(13, 0, r);
-        size = xsave_standard_size = r[1];
+        size = r[1];
+        uint32_t xlo, xhi;
+        __asm__ volatile("xgetbv" : "=a"(xlo), "=d"(xhi) : "c"(0));
+        vec_frame = vec_frame_of(((uint64_t)xhi << 32 | xlo) & ~(uint64_t)TILE_DATA);
+        vec_frame_tiles = xlo & TILE_DATA ? vec_frame_of((uint64_t)xhi << 32 | xlo) : vec_frame;
         uint64_t all = (uint64_t)r[3] << 32 | r[0];
         cpuid(13, 1, r);
         if ((r[0] & 6) == 6) { /* XSAVEC and XGETBV(1) */
@@ -345,6 +368,8 @@ static uint64_t vec_setup(void)
         }
         cpuid(7, 0, r);
         vec_pku = r[2] >> 4 & 1; /* OSPKE */
+        cpuid(13, 9, r);
+        vec_pkru_at = r[1];
         vec_lean_look();
     }
     return size + 64;

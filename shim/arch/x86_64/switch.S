@@ -287,14 +287,13 @@ ctx_resume:
         movq    UTHREAD_RSP(%rdi), %rsp
         jmp     .Lrest_fs
 .Lrest_pku: /* wrpkru takes four times as long as rdpkru */
+        movl    AREA_PKRU(%r8), %r9d
+.Lrest_pku_new:
         xorl    %ecx, %ecx
-        rdpkru
-        movl    %eax, %ecx
-        movl    AREA_PKRU(%r8), %eax
-        cmpl    %ecx, %eax
+        rdpkru                              /* edx = 0, as wrpkru wants it */
+        cmpl    %r9d, %eax
         je      .Lrest_fs
-        xorl    %ecx, %ecx
-        xorl    %edx, %edx
+        movl    %r9d, %eax
         wrpkru
         jmp     .Lrest_fs
 .Lrest_sse_dirty: /* other components of the last user thread are in the way: all to their initial state */
@@ -335,8 +334,7 @@ ctx_resume:
         xrstor64 (%r8)
         movq    464(%r8), %rsp
         jmp     .Lrest_fs
-.Lrest_new: /* a new thread inherits the floating point environment, nothing else: MXCSR and FCW lie below
-             * its context */
+.Lrest_new: /* a new thread inherits the floating point environment and PKRU, nothing else: they lie below its context (struct inherited) */
         testl   $1, %esi                    /* another's x87 registers */
         jz      1f
         cmpl    $0, vec_kind(%rip)
@@ -348,7 +346,10 @@ ctx_resume:
 1:      movq    UTHREAD_RSP(%rdi), %r8
         ldmxcsr (%r8)
         fldcw   4(%r8)
-        leaq    8(%r8), %rsp
+        leaq    16(%r8), %rsp
+        movl    8(%r8), %r9d
+        cmpl    $0, vec_pku(%rip)
+        jne     .Lrest_pku_new
         jmp     .Lrest_fs
         .cfi_endproc
         .size   ctx_resume, . - ctx_resume
