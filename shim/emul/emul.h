@@ -167,6 +167,9 @@ void stack_note_exit(struct uthread *u);
 void stack_trim(void); /* once a second: give long unused memory back */
 
 void fd_reset(void);
+/* Around a fork: no ghost comes or goes. The child calls fd_reset in place of fd_fork_done. hook == 0. */
+void fd_fork_begins(void);
+void fd_fork_done(void);
 int fd_activate(void);
 void fd_share_all(void); /* a child is about to know all our descriptions */
 

@@ -29,6 +29,17 @@ int fd_activate(void)
     return recs ? netpoll_init() : -ENOMEM;
 }
 
+/* The kernel copies the table of descriptors, then memory: a ghost that came or ended in between would be in the one and not in the other, and its file would stay
+ * open in the child. */
+void fd_fork_begins(void)
+{
+    lock_take(&ghosts.lock);
+}
+void fd_fork_done(void)
+{
+    lock_drop(&ghosts.lock);
+}
+
 /* In a fork child: records start anew (their waiters are the parent's), and every description is shared with it. */
 void fd_reset(void)
 {
@@ -655,7 +666,8 @@ long emul_close(struct frame *f)
         fd_closing(rec, fd);
         sys1(__NR_close, fd);
         fd_closed(rec);
-        return native_sys(&g);
+        long r = native_sys(&g);
+        return r == -EBADF ? 0 : r; /* a close_range(2) of another thread had it */
     }
     fd_closing(rec, fd);
     long r = native_sys(f); /* may take long: a file that is flushed */

@@ -48,8 +48,10 @@ static long do_fork(struct frame *f)
     if (u->tid == stats->pid)
         thread_name_refresh(u);
     slack_for_child(u);
+    fd_fork_begins();
     long r = sys_intr(f);
     if (r != 0) {
+        fd_fork_done();
         slack_for_worker();
         return r;
     }

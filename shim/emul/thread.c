@@ -40,13 +40,14 @@ _Noreturn void uthread_begin(struct frame *f)
 
 struct inherited { /* switch.S, .Lrest_new */
     uint32_t mxcsr;
-    uint16_t fcw, pad;
-    uint32_t pkru, pad2;
+    uint16_t fcw, fsw; /* the exceptions of the status word */
+    uint32_t pkru, pad;
 };
 static struct inherited to_inherit(void)
 {
     struct inherited e = {0};
-    __asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(e.mxcsr), "=m"(e.fcw));
+    __asm__ volatile("stmxcsr %0; fnstcw %1; fnstsw %2" : "=m"(e.mxcsr), "=m"(e.fcw), "=m"(e.fsw));
+    e.fsw &= 0x7f;
     if (vec_pku)
         __asm__ volatile("rdpkru" : "=a"(e.pkru) : "c"(0) : "rdx");
     return e;

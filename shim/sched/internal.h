@@ -17,7 +17,7 @@ long uaccess_load32(const uint32_t *p, uint32_t *out); /* memory of the program:
 
 /* runq.c: the local run queue. Owner: the worker that holds p. */
 bool runq_put_tail(struct proc *p, struct uthread *u); /* owner; false: full, half went global */
-bool runq_put_next(struct proc *p, struct uthread *u); /* owner; true: somebody was displaced. A full barrier */
+bool runq_put_next(struct proc *p, struct uthread *u, bool owes); /* owner; true: somebody was displaced. A full barrier */
 struct uthread *runq_get(struct proc *p, bool *inherit); /* owner */
 uint32_t runq_steal(struct proc *p, struct proc *victim, bool next_too, struct uthread **out);
 struct uthread *runq_take(struct proc *v); /* any: the next of v's, as a thief; NULL: none */

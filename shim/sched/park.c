@@ -120,7 +120,7 @@ static void ready_local(struct worker *w, struct proc *p, struct uthread *u)
         sched_wake_one();
         return;
     }
-    bool old = runq_put_next(p, u); /* a full barrier before sched_wake_one's loads */
+    bool old = runq_put_next(p, u, w->cur != NULL); /* a full barrier before sched_wake_one's loads */
     event(p, EV_READY, u->tid);
     /* A user thread alone in the next slot most likely runs here in a moment, when the waker
      * parks; waking another worker for it would cost both more than it gains. Where that proved

@@ -53,6 +53,7 @@ enum {
     VAIN_POLLS_OVER_NS = 3000, /* until one finds something in less: without having slept */
     TIMER_NEAR_NS = 4000, /* about what it takes to go to sleep and come back */
     LONG_TURN_NS = 200000, /* who runs so long computes */
+    CHAIN_NS = 1000000,   /* for so long two that wake each other go before those in the ring */
     POLL_NS = 100000,     /* how long a busy proc goes without a look at descriptors */
     POLL_OVER = 32,       /* user threads */
     GQ_BATCH = 8,         /* taken from the global queue at once, unless it is long */
@@ -977,8 +978,12 @@ static struct uthread *find_runnable(struct worker *w, bool *inherit, bool *late
     }
     if (unlikely(load_relaxed(&sched.nprocs_seen) > load_relaxed(&sched.nprocs)))
         timers_unused(p, &due);
+    /* Who comes from elsewhere has no slice of its own while others wait in the ring: a new one each time would be inherited by the next slot's, and the ring
+     * would never be due. */
+    const bool ring = load_acquire(&p->head) != p->tail;
     if (unlikely(p->tick % 61 == 0)) {
         *late = true;
+        *inherit = ring;
         if (load_relaxed(&sched.gq_len) && (u = gq_get(p, 1)))
             return u;
         if (load_relaxed(&sched.npollwait) && p->tick % 244 == 0 && (u = poll_now(p)))
@@ -989,6 +994,7 @@ static struct uthread *find_runnable(struct worker *w, bool *inherit, bool *late
     if (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) && !load_relaxed(&sched.gq_len) &&
         (int64_t)w->now_tsc - load_relaxed(&sched.last_poll) > poll_every && runq_len(p) < POLL_OVER) {
         *late = true;
+        *inherit = ring;
         if ((u = poll_now(p)))
             return u;
     }
@@ -1112,6 +1118,7 @@ int sched_init(uint32_t most)
     sched.retake_tsc = ns_to_tsc(options.retake);
     sched.preempt_tsc = ns_to_tsc(options.preempt);
     sched.long_turn_tsc = ns_to_tsc(LONG_TURN_NS);
+    sched.chain_tsc = ns_to_tsc(CHAIN_NS) < sched.preempt_tsc ? ns_to_tsc(CHAIN_NS) : sched.preempt_tsc;
     sched.procs = sys_map(NULL, sizeof(struct proc) * most, 3, 0x4000);
     sched.workers = sys_map(NULL, sizeof(struct worker) * (sched.max_workers + WORKERS_BEYOND), 3, 0x4000);
     if (!sched.procs || !sched.workers)

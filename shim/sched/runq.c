@@ -41,24 +41,32 @@ bool runq_put_tail(struct proc *p, struct uthread *u)
 }
 
 /* Into the next slot. Who was there goes to the tail, and is owed a turn: else a thread that wakes many (each displaces the one before) and the last of
- * them, which wakes it in its turn, would have the proc for themselves, while the others gather behind them. */
-bool runq_put_next(struct proc *p, struct uthread *u)
+ * them, which wakes it in its turn, would have the proc for themselves, while the others gather behind them. (owes: where a user thread wakes. Who is
+ * woken by a timer is late already.) */
+bool runq_put_next(struct proc *p, struct uthread *u, bool owes)
 {
     struct uthread *old = xchg(&p->next, u);
     if (!old)
         return false;
-    p->owed += p->owed < RUNQ_SIZE;
+    p->owed += owes && p->owed < RUNQ_SIZE;
     runq_put_tail(p, old);
     fence_full(); /* its tail, before the looks of the caller */
     return true;
 }
 
-/* The next slot's, which inherits the slice, unless others are owed their turn: then it waits behind them. */
+/* Have those that wake each other by way of the next slot been at it for long, while others wait? Those wait for one such slice for each pair of them in the
+ * ring, so it is shorter than that of a thread which computes. */
+static bool chain_over(const struct proc *p)
+{
+    return p->worker && (int64_t)(p->worker->now_tsc - p->slice_start) > sched.chain_tsc;
+}
+
+/* The next slot's, which inherits the slice, unless others are owed their turn, or it is over: then it waits behind them. */
 struct uthread *runq_get(struct proc *p, bool *inherit)
 {
     struct uthread *u = load_relaxed(&p->next);
     if (u && cas(&p->next, u, (struct uthread *)NULL)) {
-        if (likely(!p->owed) || load_acquire(&p->head) == p->tail) {
+        if (load_acquire(&p->head) == p->tail || (likely(!p->owed) && !chain_over(p))) {
             *inherit = true;
             return u;
         }

@@ -311,6 +311,7 @@ struct sched {
     uint32_t sysmon_asleep;       /* atomic futex word */
     int64_t retake_tsc, preempt_tsc;
     int64_t long_turn_tsc;        /* who runs so long computes */
+    int64_t chain_tsc;            /* the next slot's slice while others wait (runq.c) */
     struct proc *procs;           /* [nprocs_most] */
     struct worker *workers;       /* [max_workers as it was + WORKERS_BEYOND], the slots */
     struct uthread *uthreads;     /* [UTHREADS_MAX] */

@@ -28,18 +28,18 @@ Test(runq, who_was_displaced_runs_before_the_next_slot_is_used_again)
     sched_setup(1, 20);
     struct proc *p = &sched.procs[0];
     cr_assert(runq_put_tail(p, &threads[0]));
-    cr_expect_not(runq_put_next(p, &threads[1]));
+    cr_expect_not(runq_put_next(p, &threads[1], true));
     cr_expect_eq(runq_get(p, &inherit), &threads[1]);
     cr_expect(inherit);
     /* one wakes three, and parks */
-    cr_expect_not(runq_put_next(p, &threads[1]));
-    cr_expect(runq_put_next(p, &threads[2]));
-    cr_expect(runq_put_next(p, &threads[3]));
+    cr_expect_not(runq_put_next(p, &threads[1], true));
+    cr_expect(runq_put_next(p, &threads[2], true));
+    cr_expect(runq_put_next(p, &threads[3], true));
     static const int then[] = {0, 1};
     for (int i = 0; i < 2; i++) { /* each of which wakes another */
         cr_expect_eq(runq_get(p, &inherit), &threads[then[i]]);
         cr_expect_not(inherit);
-        cr_expect_not(runq_put_next(p, &threads[4 + i]));
+        cr_expect_not(runq_put_next(p, &threads[4 + i], true));
     }
     cr_expect_eq(runq_get(p, &inherit), &threads[5]);
     cr_expect(inherit);
@@ -50,11 +50,11 @@ Test(runq, who_was_displaced_runs_before_the_next_slot_is_used_again)
     }
     cr_expect_null(runq_get(p, &inherit));
     /* nothing is owed where nobody is left, stolen perhaps */
-    cr_expect_not(runq_put_next(p, &threads[1]));
-    cr_expect(runq_put_next(p, &threads[2]));
+    cr_expect_not(runq_put_next(p, &threads[1], true));
+    cr_expect(runq_put_next(p, &threads[2], true));
     cr_expect_eq(runq_take(p), &threads[2]);
     cr_expect_eq(runq_take(p), &threads[1]);
-    cr_expect_not(runq_put_next(p, &threads[3]));
+    cr_expect_not(runq_put_next(p, &threads[3], true));
     cr_expect_eq(runq_get(p, &inherit), &threads[3]);
     cr_expect(inherit);
 }

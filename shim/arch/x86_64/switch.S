@@ -346,7 +346,14 @@ ctx_resume:
 1:      movq    UTHREAD_RSP(%rdi), %r8
         ldmxcsr (%r8)
         fldcw   4(%r8)
-        leaq    16(%r8), %rsp
+        movzwl  6(%r8), %ecx                /* x87 exceptions; seldom any */
+        testl   %ecx, %ecx
+        jz      2f
+        subq    $32, %rsp                   /* still the scheduler's stack */
+        fnstenv (%rsp)
+        orw     %cx, 4(%rsp)
+        fldenv  (%rsp)
+2:      leaq    16(%r8), %rsp
         movl    8(%r8), %r9d
         cmpl    $0, vec_pku(%rip)
         jne     .Lrest_pku_new
