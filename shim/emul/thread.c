@@ -356,8 +356,9 @@ static uint64_t vec_setup(void)
         size = r[1];
         uint32_t xlo, xhi;
         __asm__ volatile("xgetbv" : "=a"(xlo), "=d"(xhi) : "c"(0));
-        vec_frame = vec_frame_of(((uint64_t)xhi << 32 | xlo) & ~(uint64_t)TILE_DATA);
-        vec_frame_tiles = xlo & TILE_DATA ? vec_frame_of((uint64_t)xhi << 32 | xlo) : vec_frame;
+        vec_frame = vec_frame_tiles = (struct vec_frame){(uint64_t)xhi << 32 | xlo, size};
+        if (xlo & TILE_DATA) /* else not: a guest may pay microseconds for each cpuid */
+            vec_frame = vec_frame_of(vec_frame.components & ~(uint64_t)TILE_DATA);
         uint64_t all = (uint64_t)r[3] << 32 | r[0];
         cpuid(13, 1, r);
         if ((r[0] & 6) == 6) { /* XSAVEC and XGETBV(1) */
@@ -369,8 +370,10 @@ static uint64_t vec_setup(void)
         }
         cpuid(7, 0, r);
         vec_pku = r[2] >> 4 & 1; /* OSPKE */
-        cpuid(13, 9, r);
-        vec_pkru_at = r[1];
+        if (vec_pku) {
+            cpuid(13, 9, r);
+            vec_pkru_at = r[1];
+        }
         vec_lean_look();
     }
     return size + 64;
