@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 static volatile int hits, stop;
+static sem_t ready;
 
 __attribute__((target("avx"))) static void spoils(int number)
 {
@@ -25,6 +26,7 @@ static void own_stack(void)
     CHECK(s.ss_sp != MAP_FAILED);
     if (sigaltstack(&s, NULL) != 0)
         t_skip("the kernel wants more stack for signals");
+    CHECK_OK(sem_post(&ready));
 }
 
 /* nanosleep(2), by the program's own instruction: nothing may change but rax, rcx and r11. */
@@ -76,10 +78,12 @@ int main(void)
 {
     struct sigaction a = {.sa_handler = spoils, .sa_flags = SA_ONSTACK};
     CHECK_OK(sigaction(SIGUSR1, &a, NULL));
+    CHECK_OK(sem_init(&ready, 0, 0));
     own_stack();
     CHECK_OK(raise(SIGUSR1));
     pthread_t one = t_go(sleeps, NULL), two = t_go(computes, NULL);
-    t_settle();
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(sem_wait(&ready));
     for (int i = 0; i < 200; i++) {
         hit(one);
         hit(two);
