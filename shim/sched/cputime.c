@@ -115,15 +115,15 @@ void cputime_begin_turn(struct worker *w, struct uthread *u, uint64_t now)
     }
 }
 
-/* The estimate of the time before anybody asked is never more than what the process used. */
-static int64_t estimate(uint64_t ticks)
+/* The estimate of the time before anybody asked, besides what is known: together never more than what the process used. */
+static int64_t estimate(uint64_t ticks, int64_t known)
 {
     if (!ticks)
         return 0;
     int64_t ns = tsc_to_ns((int64_t)ticks), ts[2];
-    if (sys2(__NR_clock_gettime, 2 /* CLOCK_PROCESS_CPUTIME_ID */, P(ts)) == 0 && ns > ts[0] * NSEC_PER_SEC + ts[1])
-        ns = ts[0] * NSEC_PER_SEC + ts[1];
-    return ns;
+    if (sys2(__NR_clock_gettime, 2 /* CLOCK_PROCESS_CPUTIME_ID */, P(ts)) == 0 && ns > ts[0] * NSEC_PER_SEC + ts[1] - known)
+        ns = ts[0] * NSEC_PER_SEC + ts[1] - known;
+    return ns > 0 ? ns : 0;
 }
 
 static int64_t of_self(struct worker *w, struct uthread *u)
@@ -137,7 +137,7 @@ static int64_t of_self(struct worker *w, struct uthread *u)
             w->now_tsc = now;
             u->cpu.mark = ns;
         }
-        u->cpu.ns += estimate(u->pub->ran - u->cpu.counted);
+        u->cpu.ns += estimate(u->pub->ran - u->cpu.counted, u->cpu.ns);
         u->cpu.counted = u->pub->ran;
         change_ends(u);
     }
@@ -179,9 +179,9 @@ static int64_t of_other(struct uthread *u)
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         bool same = load_relaxed(&u->cpu.seq) == seq && load_relaxed(&u->pub->ran) == ran;
         if (same)
-            return estimate(ticks) + ns + turn;
+            return estimate(ticks, ns + turn) + ns + turn;
         if (tries >= 3)
-            return estimate(ran - load_relaxed(&u->cpu.counted)) + ns;
+            return estimate(ran - load_relaxed(&u->cpu.counted), ns) + ns;
     }
 }
 
