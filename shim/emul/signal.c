@@ -268,13 +268,19 @@ static void hint(void)
 
 /* ---- choosing and interrupting ---- */
 
+/* To a kernel thread of ours. A real-time signal, which is refused where there is no room to queue it: then by one that the kernel merges. */
+static void send_poke(int32_t ktid)
+{
+    if (sys3(__NR_tgkill, stats->pid, ktid, POKE_SIGNAL) == -EAGAIN)
+        sys3(__NR_tgkill, stats->pid, ktid, SIGD_WAKE);
+}
 /* One at a time for each worker: the kernel queues real-time signals, up to RLIMIT_SIGPENDING of all processes of a user together, and a
  * thread that is sent signals in a loop would be sent that many pokes. Whoever finds one on its way has written what it is about before the xchg,
- * which pairs with that in on_poke, before the looks there. Where there is no room for even one, by a signal that the kernel merges. */
+ * which pairs with that in on_poke, before the looks there. */
 void worker_poke(struct worker *w)
 {
-    if (!xchg(&w->poked, 1u) && sys3(__NR_tgkill, stats->pid, w->ktid, POKE_SIGNAL) == -EAGAIN)
-        sys3(__NR_tgkill, stats->pid, w->ktid, SIGD_WAKE);
+    if (!xchg(&w->poked, 1u))
+        send_poke(w->ktid);
 }
 /* SIGD_WAKE came: from ourselves? The program's own tgkill never reach the kernel. Code and sender are 0 where there was no room for them. */
 static bool sent_by_us(const struct info *info)
@@ -1096,9 +1102,9 @@ void sigreturn_native(struct ucontext *uc)
         uc->mc.rip = uc->mc.reserved[RESERVED_TARGET];
 }
 
-static void setxid_here(void);
-
 /* ---- interrupted by the kernel ---- */
+
+static void setxid_here(void);
 
 static bool in_shim(uint64_t rip)
 {
@@ -1481,8 +1487,9 @@ static int sigd_main(void *arg)
         if (r <= 0)
             continue;
         if (r == SIGD_WAKE && sent_by_us(&info)) {
-            wire_births(); /* sigd_review, sigd_births, hand_to_sigd */
+            wire_births(); /* sigd_review, sigd_births, hand_to_sigd, send_poke */
             take_handed();
+            setxid_here();
             continue;
         }
         from_kernel(&info);
@@ -2135,8 +2142,7 @@ static void setxid_here(void)
 static void setxid_ask(uint32_t *due, int32_t ktid)
 {
     xchg(due, 1u);
-    while (sys3(__NR_tgkill, stats->pid, ktid, POKE_SIGNAL) == -EAGAIN) /* no room for it, but in a moment */
-        sys0(__NR_sched_yield);
+    send_poke(ktid);
 }
 
 long signal_all_workers(struct frame *f);

@@ -66,7 +66,10 @@ struct uthread *runq_get(struct proc *p, bool *inherit)
 {
     struct uthread *u = load_relaxed(&p->next);
     if (u && cas(&p->next, u, (struct uthread *)NULL)) {
-        if (load_acquire(&p->head) == p->tail || (likely(!p->owed) && !chain_over(p))) {
+        const bool alone = load_acquire(&p->head) == p->tail;
+        if (alone)
+            p->owed = 0; /* stolen, perhaps */
+        if (alone || (likely(!p->owed) && !chain_over(p))) {
             *inherit = true;
             return u;
         }

@@ -57,6 +57,22 @@ Test(runq, who_was_displaced_runs_before_the_next_slot_is_used_again)
     cr_expect_not(runq_put_next(p, &threads[3], true));
     cr_expect_eq(runq_get(p, &inherit), &threads[3]);
     cr_expect(inherit);
+    cr_assert(runq_put_tail(p, &threads[4]));
+    cr_expect_not(runq_put_next(p, &threads[5], true));
+    cr_expect_eq(runq_get(p, &inherit), &threads[5]);
+    cr_expect(inherit);
+}
+
+Test(runq, who_is_displaced_by_a_timers_is_owed_nothing)
+{
+    bool inherit;
+    sched_setup(1, 4);
+    struct proc *p = &sched.procs[0];
+    cr_assert(runq_put_tail(p, &threads[0]));
+    cr_expect_not(runq_put_next(p, &threads[1], true));
+    cr_expect(runq_put_next(p, &threads[2], false));
+    cr_expect_eq(runq_get(p, &inherit), &threads[2]);
+    cr_expect(inherit);
 }
 
 Test(runq, a_full_ring_moves_half_to_the_global_queue)

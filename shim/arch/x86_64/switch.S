@@ -130,6 +130,7 @@ ctx_park:
         emms
         movl    $VEC_WIDE | 2 | X87_STANDS, %eax
         movq    %rax, (%r10)
+.Lx87_stands:
         .cfi_remember_state
         leaq    -AREA_SIZE(%rsp), %rsp
         .cfi_adjust_cfa_offset AREA_SIZE
@@ -148,13 +149,7 @@ ctx_park:
         jnz     2f
         andl    $~1, (%r10)
         orl     $X87_STANDS, (%r10)
-        .cfi_remember_state
-        leaq    -AREA_SIZE(%rsp), %rsp
-        .cfi_adjust_cfa_offset AREA_SIZE
-        fnstcw  AREA_X87(%rsp)
-        movl    $VEC_SSE_ONLY, %ecx
-        jmp     .Lsave_sse
-        .cfi_restore_state
+        jmp     .Lx87_stands
 1:      movl    %r11d, %eax
         andl    $~(2 | 512), %eax
 2:      orl     $1, %eax

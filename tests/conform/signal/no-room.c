@@ -64,6 +64,7 @@ int main(void)
     union sigval value = {.sival_int = 1};
     CHECK_EQ(sigqueue(getpid(), SIGRTMIN, value), -1);
     CHECK_EQ(errno, EAGAIN);
+    CHECK_OK(setgid(getgid())); /* by all threads, which are told by signals */
     pid_t child = fork();
     if (child == 0) {
         pthread_kill(pthread_self(), SIGUSR1);
