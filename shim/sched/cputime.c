@@ -137,7 +137,7 @@ static int64_t of_self(struct worker *w, struct uthread *u)
             w->now_tsc = now;
             u->cpu.mark = ns;
         }
-        u->cpu.ns += estimate(u->pub->ran - u->cpu.counted, u->cpu.ns);
+        u->cpu.ns += estimate(u->pub->ran - u->cpu.counted, u->cpu.ns + (ns - u->cpu.mark));
         u->cpu.counted = u->pub->ran;
         change_ends(u);
     }

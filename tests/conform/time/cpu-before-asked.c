@@ -9,12 +9,28 @@ static void *nothing(void *arg)
     return arg;
 }
 
-static void asks(void)
+static void *another(void *arg)
+{
+    CHECK(t_now(CLOCK_THREAD_CPUTIME_ID) > 0);
+    return arg;
+}
+
+static void compute(void)
 {
     int64_t begin = t_now(CLOCK_MONOTONIC);
-    t_join(t_go(nothing, NULL));
-    while (t_now(CLOCK_MONOTONIC) - begin < 150 * MSEC)
+    while (t_now(CLOCK_MONOTONIC) - begin < 100 * MSEC)
         ;
+}
+
+/* `first`: another thread has asked for its own time between two turns of this one. */
+static void asks(int first)
+{
+    t_join(t_go(nothing, NULL));
+    compute();
+    if (first) {
+        t_join(t_go(another, NULL));
+        compute();
+    }
     int64_t thread = t_now(CLOCK_THREAD_CPUTIME_ID), process = t_now(CLOCK_PROCESS_CPUTIME_ID);
     CHECK(thread <= process);
     CHECK(thread > 0);
@@ -36,7 +52,7 @@ int main(void)
         }
     for (int i = 0; i < ROUNDS; i++) {
         if ((child = fork()) == 0) {
-            asks();
+            asks(i % 2);
             _exit(0);
         }
         CHECK_EQ(waitpid(child, &status, 0), child);
