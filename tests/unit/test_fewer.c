@@ -37,6 +37,37 @@ static void setup(uint32_t n)
 {
     sched_setup(n, 1);
     fewer_reset();
+    sched.crowded_until = 0;
+}
+
+static void setup_crowded(uint32_t n)
+{
+    setup(n);
+    sched.crowded_until = tsc_now() + (uint64_t)ns_to_tsc(1000 * NSEC_PER_SEC);
+}
+
+/* Turns of 10 us; +- 30 %, as the kernel and others have it. */
+static uint64_t noisy(uint64_t rate)
+{
+    static uint64_t x = 1;
+    x = x * 6364136223846793005u + 1442695040888963407u;
+    return rate * (700 + (x >> 33) % 601) / 1000;
+}
+static uint64_t clients_need_the_cpu(uint32_t n)
+{
+    return noisy(n == 1 ? 170 : 130);
+}
+static uint64_t other_has_share(uint32_t n)
+{
+    return noisy(n == 1 ? 70 : 100);
+}
+static uint64_t same_for_all(uint32_t n)
+{
+    return noisy(n > 0 ? 100 : 0);
+}
+static uint64_t three_of_four(uint32_t n)
+{
+    return noisy(n == 3 ? 140 : n == 4 ? 100 : 45 * n);
 }
 
 static uint64_t in_the_way(uint32_t n)
@@ -138,4 +169,57 @@ Test(fewer, what_is_wanted_changes)
     cr_expect_gt(used[2], 970, "%u", used[2]);
     procs_wanted(4);
     cr_expect_eq(sched.nprocs, 4u);
+}
+
+Test(fewer, one_where_the_clients_need_the_other_cpu)
+{
+    unsigned used[17];
+    setup_crowded(2);
+    run(clients_need_the_cpu, 2000, used);
+    run(clients_need_the_cpu, 20000, used);
+    cr_expect_gt(used[1], 850, "%u", used[1]);
+}
+
+Test(fewer, all_where_two_have_the_larger_share)
+{
+    unsigned used[17];
+    setup_crowded(2);
+    run(other_has_share, 20000, used);
+    cr_expect_gt(used[2], 960, "%u", used[2]);
+}
+
+Test(fewer, trials_are_few_where_it_is_the_same)
+{
+    unsigned used[17];
+    setup_crowded(2);
+    run(same_for_all, 20000, used);
+    cr_expect_gt(used[2], 750, "%u", used[2]);
+}
+
+Test(fewer, three_of_four_where_that_is_best)
+{
+    unsigned used[17];
+    setup_crowded(4);
+    run(three_of_four, 2000, used);
+    run(three_of_four, 20000, used);
+    cr_expect_gt(used[3], 850, "%u", used[3]);
+}
+
+Test(fewer, no_trial_where_nobody_waits_for_a_cpu)
+{
+    unsigned used[17];
+    setup(2);
+    run(clients_need_the_cpu, 5000, used);
+    cr_expect_eq(used[2], 1000, "%u", used[2]);
+}
+
+Test(fewer, all_again_once_two_do_more)
+{
+    unsigned used[17];
+    setup_crowded(2);
+    run(clients_need_the_cpu, 2000, used);
+    cr_assert_eq(sched.nprocs, 1u);
+    run(other_has_share, 1000, used);
+    run(other_has_share, 20000, used);
+    cr_expect_gt(used[2], 900, "%u", used[2]);
 }
