@@ -81,8 +81,9 @@ static inline void show_syscall(struct uthread *u, long nr)
  * A call that may or may not block (a file's data may be cached or not) keeps its proc, and sysmon takes it back after
  * 20 us and more, if work waits. Where a user thread's calls are found to block again and again that is too late: 64 threads reading a
  * cold file would keep all procs standing. So each user thread remembers, per call (by a few bits of its number): a proc
- * taken during the call makes the next one likely to block, and it gives the proc away beforehand; calls that then return
- * at once unmake it. And it does not ask for a proc again when such a call ends: it goes on as an ordinary kernel thread, at no more
+ * taken during the call makes the next one likely to block, and it gives the proc away beforehand; calls in which it then does not
+ * sleep unmake it. (Not their time: a send of a few bytes takes as long where the kernel runs somebody else meanwhile, or has much to do
+ * itself, and then there is no CPU that others could use.) And it does not ask for a proc again when such a call ends: it goes on as an ordinary kernel thread, at no more
  * cost than natively, until it needs the scheduler (hook_enter) or stops to block. So a thread that does nothing but read
  * files disturbs the procs no more than another process would.
  */
@@ -225,12 +226,12 @@ static long call_away(struct frame *f, uint64_t *took)
 static long native_likely(struct frame *f)
 {
     struct uthread *u = worker_self()->cur;
-    uint64_t took;
+    uint64_t took, waits = own_waits();
     long r = call_away(f, &took);
-    if ((int64_t)took < sched.retake_tsc / 2)
-        note_short(u, f->nr);
-    else
+    if ((int64_t)took >= sched.retake_tsc / 2 && own_waits() != waits)
         note_blocked(u, f->nr);
+    else
+        note_short(u, f->nr);
     if (!(load_relaxed(&u->attn) & ATTN_BLOCKS) || !run_without_proc())
         want_proc();
     return settle(f, r);

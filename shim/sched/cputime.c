@@ -23,6 +23,24 @@ int64_t own_cpu_ns(void)
     return ts[0] * NSEC_PER_SEC + ts[1];
 }
 
+struct rusage64 {
+    int64_t utime[2], stime[2], maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv, nsignals, nvcsw,
+        nivcsw;
+};
+
+static void get_usage(struct rusage64 *ru)
+{
+    if (sys2(__NR_getrusage, 1 /* RUSAGE_THREAD */, P(ru)) < 0)
+        memset(ru, 0, sizeof *ru);
+}
+
+uint64_t own_waits(void)
+{
+    struct rusage64 ru;
+    get_usage(&ru);
+    return (uint64_t)ru.nvcsw;
+}
+
 static bool worker_clock(const struct worker *w, int64_t *ns)
 {
     int64_t ts[2];
@@ -37,12 +55,8 @@ static bool worker_clock(const struct worker *w, int64_t *ns)
 
 static void own_usage(int64_t out[8])
 {
-    struct {
-        int64_t utime[2], stime[2], maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd,
-            msgrcv, nsignals, nvcsw, nivcsw;
-    } ru;
-    if (sys2(__NR_getrusage, 1 /* RUSAGE_THREAD */, P(&ru)) < 0)
-        memset(&ru, 0, sizeof ru);
+    struct rusage64 ru;
+    get_usage(&ru);
     out[USAGE_STIME] = ru.stime[0] * NSEC_PER_SEC + ru.stime[1] * 1000;
     out[USAGE_MINFLT] = ru.minflt;
     out[USAGE_MAJFLT] = ru.majflt;
