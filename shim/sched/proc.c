@@ -1117,6 +1117,7 @@ int sched_init(uint32_t most)
     poll_every = ns_to_tsc(POLL_NS);
     sched.retake_tsc = ns_to_tsc(options.retake);
     sched.preempt_tsc = ns_to_tsc(options.preempt);
+    sched.quantum_tsc = ns_to_tsc(QUANTUM_NS) < sched.preempt_tsc ? ns_to_tsc(QUANTUM_NS) : sched.preempt_tsc;
     sched.long_turn_tsc = ns_to_tsc(LONG_TURN_NS);
     sched.chain_tsc = ns_to_tsc(CHAIN_NS) < sched.preempt_tsc ? ns_to_tsc(CHAIN_NS) : sched.preempt_tsc;
     sched.procs = sys_map(NULL, sizeof(struct proc) * most, 3, 0x4000);

@@ -8,6 +8,8 @@ static int64_t now = 1000 * (int64_t)MS;
 /* What all procs together dispatch in a millisecond while n are in use. */
 typedef uint64_t load(uint32_t n);
 
+static load *calls_of; /* likewise; NULL: two for each dispatch */
+
 /* For so many ms, as sysmon does it. Returns for how many of them each number was in use, in thousandths. */
 static void run(load *of, int ms, unsigned used[17])
 {
@@ -18,8 +20,10 @@ static void run(load *of, int ms, unsigned used[17])
         if (in > 10 * MS)
             in = 10 * MS;
         const uint32_t n = sched.nprocs;
+        const uint64_t rate = of(n);
         for (uint32_t i = 0; i < n; i++)
-            sched.procs[i].st->dispatches += of(n) * (uint64_t)in / MS / n;
+            sched.procs[i].st->dispatches += rate * (uint64_t)in / MS / n;
+        sched.workers[0].emuls += (uint32_t)((calls_of ? calls_of(n) : rate * 2) * (uint64_t)in / MS);
         /* What workers would do, of which there are none: take procs into use, and give them up. */
         for (uint32_t i = 0; i < sched.nprocs_most; i++)
             sched.procs[i].unused = i >= n;
@@ -36,8 +40,13 @@ static void run(load *of, int ms, unsigned used[17])
 static void setup(uint32_t n)
 {
     sched_setup(n, 1);
+    static struct worker one; /* whose calls are counted */
+    one = (struct worker){0};
+    sched.workers = &one;
+    sched.nworkers = 1;
     fewer_reset();
     sched.crowded_until = 0;
+    calls_of = NULL;
 }
 
 static void setup_crowded(uint32_t n)
@@ -222,4 +231,39 @@ Test(fewer, all_again_once_two_do_more)
     run(other_has_share, 1000, used);
     run(other_has_share, 20000, used);
     cr_expect_gt(used[2], 900, "%u", used[2]);
+}
+
+/* A request is recv and send; where its thread had to wait, a recv that found nothing and poll, too. With one proc more threads wait, and as much gets done. */
+static uint64_t requests;
+static uint64_t all_wait(uint32_t n)
+{
+    requests = noisy(300);
+    return n == 1 ? requests / 10 : requests / 12;
+}
+static uint64_t calls_where_all_wait(uint32_t n)
+{
+    return requests / 5 + 2 * (n == 1 ? requests / 10 : requests / 12);
+}
+
+Test(fewer, waits_are_not_work)
+{
+    unsigned used[17];
+    setup_crowded(2);
+    calls_of = calls_where_all_wait;
+    run(all_wait, 20000, used);
+    cr_expect_gt(used[2], 900, "%u", used[2]);
+}
+
+static uint64_t few_dispatches(uint32_t n)
+{
+    return n == 1 ? 8 : 4;
+}
+
+Test(fewer, no_trial_where_hardly_anybody_waits)
+{
+    unsigned used[17];
+    setup_crowded(2);
+    calls_of = clients_need_the_cpu;
+    run(few_dispatches, 5000, used);
+    cr_expect_eq(used[2], 1000, "%u", used[2]);
 }
