@@ -275,6 +275,8 @@ long emul_prctl(struct frame *f)
     case 30: /* PR_GET_TIMERSLACK */
         return u->timer_slack ? (long)u->timer_slack : TIMER_SLACK;
     }
+    if ((int)f->rdi == 22 /* PR_SET_SECCOMP */)
+        cputime_confined();
     return wire_prctl((int)f->rdi) ? emul_wired(f) : sys_intr(f);
 }
 

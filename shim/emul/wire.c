@@ -245,6 +245,7 @@ long emul_personality(struct frame *f)
 long emul_seccomp(struct frame *f)
 {
     enum { SET_MODE_STRICT = 0, SET_MODE_FILTER = 1, TSYNC = 1 };
+    cputime_confined();
     bool self = f->rdi == SET_MODE_STRICT || (f->rdi == SET_MODE_FILTER && !(f->rsi & TSYNC));
     return self ? on_self(f, true) : native_sys(f);
 }

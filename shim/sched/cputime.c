@@ -34,11 +34,21 @@ static void get_usage(struct rusage64 *ru)
         memset(ru, 0, sizeof *ru);
 }
 
-uint64_t own_waits(void)
+static uint32_t confined;
+
+void cputime_confined(void)
+{
+    store_relaxed(&confined, 1u);
+}
+
+bool own_waits(uint64_t *n)
 {
     struct rusage64 ru;
+    if (load_relaxed(&confined))
+        return false;
     get_usage(&ru);
-    return (uint64_t)ru.nvcsw;
+    *n = (uint64_t)ru.nvcsw;
+    return true;
 }
 
 static bool worker_clock(const struct worker *w, int64_t *ns)
@@ -216,6 +226,7 @@ void cputime_usage_self(int64_t out[8])
 
 void cputime_activate(struct worker *w, struct uthread *u)
 {
+    store_relaxed(&confined, (uint32_t)(sys2(__NR_prctl, 21 /* PR_GET_SECCOMP */, 0) != 0));
     w->now_tsc = tsc_now();
     u->cpu.ns = w->cpu_last = own_cpu_ns();
 }

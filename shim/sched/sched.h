@@ -518,8 +518,10 @@ enum usage { USAGE_STIME, USAGE_MINFLT, USAGE_MAJFLT, USAGE_INBLOCK, USAGE_OUBLO
 /* CPU time of u, ns. Never goes back. Any; not in a hook if u is the caller. */
 int64_t cputime_of(struct uthread *u);
 void cputime_activate(struct worker *w, struct uthread *u); /* main: with what it used before */
-/* How often the calling kernel thread has slept in the kernel. Any. A system call, under 1 us. */
-uint64_t own_waits(void);
+/* *n: how often the calling kernel thread has slept in the kernel. Any. A system call, under 1 us. False: cannot be asked, since the
+ * process has confined itself, or is about to (seccomp(2); cputime_confined), and a filter may kill who asks. */
+bool own_waits(uint64_t *n);
+void cputime_confined(void);
 /* Adds the caller's usage since its start to out; enum usage. Not in a hook. */
 void cputime_usage_self(int64_t out[8]);
 
