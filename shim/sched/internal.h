@@ -49,8 +49,6 @@ void wire_reset(void);
 void wire_ended(struct worker *w, struct worker *home);   /* g0: home's user thread has ended */
 extern const char *const event_names[];
 
-enum { QUANTUM_NS = 2000000 }; /* sched.quantum_tsc, at most */
-
 /* fewer.c: sysmon */
 int64_t fewer_look(int64_t now); /* returns for how long nothing has to be looked at, ns */
 void fewer_reset(void);          /* at the start: sched.nprocs are wanted */

@@ -191,6 +191,15 @@ static void yield_g0(struct uthread *u)
     schedule();
 }
 
+static void give_way(struct worker *w, struct uthread *u, void (*how)(struct uthread *u))
+{
+    COUNT(yields);
+    event(w->proc, EV_YIELD, u->tid);
+    turn_ends(w, u);
+    store_relaxed(&u->pub->since, w->now_tsc);
+    ctx_park(u, w->g0_top, how, &w->vec_inuse);
+}
+
 void sched_yield_now(void)
 {
     struct worker *w = worker_self();
@@ -206,9 +215,40 @@ void sched_yield_now(void)
     if (runq_len(p) == 0 && load_relaxed(&sched.gq_len) == 0 &&
         load_relaxed(&p->timer_min) == INT64_MAX && !load_relaxed(&sched.npollwait))
         return;
-    COUNT(yields);
-    event(p, EV_YIELD, u->tid);
-    turn_ends(w, u);
-    store_relaxed(&u->pub->since, w->now_tsc);
-    ctx_park(u, w->g0_top, yield_g0, &w->vec_inuse);
+    give_way(w, u, yield_g0);
+}
+
+/* Behind those in the ring: natively, too, it would go on after those that wait for this CPU. */
+static void quantum_g0(struct uthread *u)
+{
+    struct worker *w = worker_self();
+    w->cur = NULL;
+    mark_ready(u, 0);
+    runq_put_tail(w->proc, u);
+    schedule();
+}
+
+static bool quantum_over(const struct worker *w)
+{
+    uint64_t now = tsc_now();
+    struct proc *p = w->proc;
+    if ((int64_t)(now - load_relaxed(&p->slice_start)) < sched.quantum_tsc)
+        return false;
+    return work_waits(p) || (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) &&
+                             (int64_t)now - load_relaxed(&sched.last_poll) > sched.quantum_tsc);
+}
+
+long quantum_look(struct frame *f, long ret);
+long quantum_look(struct frame *f, long ret)
+{
+    (void)f;
+    struct worker *w = worker_self();
+    if (load_relaxed(&w->native) || load_relaxed(&w->claim) != CLAIM_HELD || w->cur->wired || !quantum_over(w))
+        return ret;
+    hook_enter();
+    w = worker_self(); /* it might have had to wait for a proc, which then is a new slice */
+    if (quantum_over(w))
+        give_way(w, w->cur, quantum_g0);
+    hook_exit();
+    return ret;
 }

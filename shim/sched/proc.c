@@ -53,6 +53,7 @@ enum {
     VAIN_POLLS_OVER_NS = 3000, /* until one finds something in less: without having slept */
     TIMER_NEAR_NS = 4000, /* about what it takes to go to sleep and come back */
     LONG_TURN_NS = 200000, /* who runs so long computes */
+    QUANTUM_NS = 2000000, /* sched.quantum_tsc, at most */
     CHAIN_NS = 1000000,   /* for so long two that wake each other go before those in the ring */
     POLL_NS = 100000,     /* how long a busy proc goes without a look at descriptors */
     POLL_OVER = 32,       /* user threads */

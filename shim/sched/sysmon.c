@@ -33,7 +33,7 @@ static bool unwatched(int64_t now)
     if (load_relaxed(&sched.poller))
         return false;
     if (load_relaxed(&sched.npollwait) &&
-        (int64_t)tsc_now() - load_relaxed(&sched.last_poll) > sched.quantum_tsc)
+        (int64_t)tsc_now() - load_relaxed(&sched.last_poll) > sched.preempt_tsc)
         return true;
     return timers_min() < now - 50000;
 }
@@ -59,8 +59,8 @@ static void ask_to_yield(struct uthread *u)
         fetch_or(&u->attn, (uint32_t)ATTN_YIELD);
 }
 
-/* One look at p. Returns true when something was done; *watch: look again soon; *busy: within a quantum. */
-static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch, bool *busy)
+/* One look at p. Returns true when something was done; *watch: look again soon. */
+static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch)
 {
     struct worker *w = load_relaxed(&p->worker);
     if (!w)
@@ -69,13 +69,7 @@ static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch, bool *b
     bool in_sys = load_relaxed(&w->sysno1) != 0;
     work = work || work_waits(p) || load_relaxed(&sched.surplus) || chaos(64);
     struct uthread *u = load_relaxed(&w->cur);
-    const int64_t age = tsc - (int64_t)p->slice_start;
-    if (work && u) {
-        if (age >= sched.quantum_tsc)
-            ask_to_yield(u);
-        *busy = true;
-    }
-    bool slice_over = work && u && age >= sched.preempt_tsc;
+    bool slice_over = work && u && tsc - (int64_t)p->slice_start >= sched.preempt_tsc;
     if (tick != p->seen_tick || (in_sys && sys != p->seen_sys) || in_sys != p->seen_in_sys) {
         p->seen_tick = tick;
         p->seen_sys = sys;
@@ -83,7 +77,10 @@ static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch, bool *b
         p->seen_in_sys = in_sys;
         w->cpu_seen = 0;
         w->stall_since = 0;
-        return false; /* Call after short call, and so never twice in the same place: to yield at the end of one is all that is asked. */
+        /* Call after short call, and so never twice in the same place: to yield at the end of one is all that is asked. */
+        if (slice_over)
+            ask_to_yield(u);
+        return false;
     }
     int64_t in_state = tsc - p->seen_since;
     if (in_sys) {
@@ -106,7 +103,8 @@ static bool look_at(struct proc *p, int64_t tsc, bool work, bool *watch, bool *b
     }
     if (!slice_over)
         return false;
-    if (!w->cpu_seen) { /* first: time to yield */
+    if (!w->cpu_seen) { /* first: ask */
+        ask_to_yield(u);
         int64_t cpu = thread_cpu_ns(w->ktid);
         w->cpu_seen = cpu > 0 ? (uint64_t)cpu : 1;
         p->seen_since = tsc;
@@ -253,7 +251,7 @@ int sysmon_main(void *arg)
         int64_t ts[2] = {delay / NSEC_PER_SEC, delay % NSEC_PER_SEC};
         futex_wait_kernel(&sched.sysmon_asleep, load_relaxed(&sched.sysmon_asleep), ts);
         int64_t now = now_ns(), tsc = (int64_t)tsc_now();
-        bool did = false, helped = false, watch = false, busy = false;
+        bool did = false, helped = false, watch = false;
         uint64_t ticks = 0;
 
         if (options.debug.schedtrace > 0 && now >= trace_next) {
@@ -285,7 +283,7 @@ int sysmon_main(void *arg)
         if (chaos(16))
             procs_resize(1 + (uint32_t)(tsc >> 4) % sched.nprocs_most);
         for (uint32_t i = 0; i < load_acquire(&sched.nprocs_seen); i++) {
-            did |= look_at(&sched.procs[i], tsc, work, &watch, &busy);
+            did |= look_at(&sched.procs[i], tsc, work, &watch);
             ticks += load_relaxed(&sched.procs[i].tick);
         }
         still = ticks == ticks_seen ? still + 1 : 0;
@@ -328,8 +326,6 @@ int sysmon_main(void *arg)
         }
         if (watch && delay > STALL_NS)
             delay = STALL_NS;
-        if (busy && delay > QUANTUM_NS)
-            delay = QUANTUM_NS;
         if (delay > fewer_in)
             delay = fewer_in;
         if (!quiet && !load_relaxed(&sched.poller)) {

@@ -238,6 +238,8 @@ fast_jump:                                  /* program code already */
         movq    %rsp, %rdi
         andq    $-16, %rsp
         call    *%rcx
+        testb   $QUANTUM_CALLS - 1, %gs:WORKER_EMULS
+        jz      .Lquantum
 
         .globl  exit_check
         .hidden exit_check
@@ -257,6 +259,16 @@ exit_rsp:                                   /* from here on rsp -> frame */
         .hidden exit_jump
 exit_jump:                                  /* program code already */
         jmp     *%rcx
+        .cfi_restore_state
+
+.Lquantum: /* Now and then: does anybody wait, and for long? quantum_look(frame, result) returns the result. */
+        .cfi_remember_state
+        CFA_FRAME
+        .cfi_offset rbp, FRAME_RBP - FRAME_SIZE - SITE_BYTES
+        movq    %rbp, %rdi
+        movq    %rax, %rsi
+        call    quantum_look
+        jmp     exit_check
         .cfi_restore_state
 
 .Lslow: /* hook_exit_slow(frame, result): signals, yields. It returns the result to hand out, and

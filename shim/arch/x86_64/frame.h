@@ -43,6 +43,7 @@
 #define WORKER_SYSTICK 36
 #define WORKER_CLAIM  40
 #define WORKER_EMULS  44
+#define QUANTUM_CALLS 32 /* emulated calls between two looks at the clock; a power of two, at most 128 */
 #define WORKER_SELF   64
 #define WORKER_SIGSTACK 120
 #define WORKER_IN_CLOCK 172
