@@ -232,12 +232,15 @@ static bool quantum_over(const struct worker *w)
 {
     uint64_t now = tsc_now();
     struct proc *p = w->proc;
+    if (chaos(4))
+        return true;
     if ((int64_t)(now - load_relaxed(&p->slice_start)) < sched.quantum_tsc)
         return false;
     return work_waits(p) || (load_relaxed(&sched.npollwait) && !load_relaxed(&sched.poller) &&
                              (int64_t)now - load_relaxed(&sched.last_poll) > sched.quantum_tsc);
 }
 
+/* entry.S, each QUANTUM_CALLS: an emulated call is about to return `ret`. From hook == 0. */
 long quantum_look(struct frame *f, long ret);
 long quantum_look(struct frame *f, long ret)
 {
