@@ -172,6 +172,7 @@ static void try(uint32_t why, uint32_t all, uint32_t few, struct rate did, int c
     state.slow = 0;
     state.phase = did.dispatches ? FEW : ALL;
     state.all_did = did;
+    calls(); /* from here on */
     use(state.phase == FEW ? few : all);
 }
 
@@ -270,7 +271,8 @@ int64_t fewer_look(int64_t now)
     if (elapsed < window())
         return settled() ? INT64_MAX : window() - elapsed;
     uint64_t least;
-    struct rate did = {dispatches(&least), calls()};
+    const bool counted = state.phase != STEADY || sched.nprocs < state.wanted; /* calls: else nobody asks, and workers may be many */
+    struct rate did = {dispatches(&least), counted ? calls() : 0};
     did.dispatches = did.dispatches * NSEC_PER_SEC / (uint64_t)elapsed;
     did.calls = did.calls * NSEC_PER_SEC / (uint64_t)elapsed;
     const bool changed = state.changed;
