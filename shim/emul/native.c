@@ -83,9 +83,9 @@ static inline void show_syscall(struct uthread *u, long nr)
  * cold file would keep all procs standing. So each user thread remembers, per call (by a few bits of its number): a proc
  * taken during the call makes the next one likely to block, and it gives the proc away beforehand; calls in which it then does not
  * sleep unmake it. (Not their time: a send of a few bytes takes as long where the kernel runs somebody else meanwhile, or has much to do
- * itself, and then there is no CPU that others could use. By their time where the kernel must not be asked.) And it does not ask for a proc again when such a call ends: it goes on as an ordinary kernel thread, at no more
- * cost than natively, until it needs the scheduler (hook_enter) or stops to block. So a thread that does nothing but read
- * files disturbs the procs no more than another process would.
+ * itself, and then there is no CPU that others could use. By their time where the kernel must not be asked.) And it does not ask for a proc
+ * again when such a call ends: it goes on as an ordinary kernel thread, at no more cost than natively, until it needs the scheduler
+ * (hook_enter) or stops to block. So a thread that does nothing but read files disturbs the procs no more than another process would.
  */
 enum { BLOCKS_LIKELY = 4, BLOCKS_MOST = 12, FORGET_CALLS = 256 };
 

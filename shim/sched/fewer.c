@@ -58,7 +58,7 @@ struct rate {
 
 static struct {
     enum { STEADY, FEW, ALL } phase; /* FEW, ALL: in a trial, which are in use */
-    uint32_t why;                    /* of the trial, or of those that are out of use */
+    uint32_t why, out;               /* of the trial, else of those that are out of use; of these */
     uint32_t wanted;                 /* by the CPUs and the options */
     uint32_t all, few;               /* of the trial */
     struct rate all_did, few_did;    /* in the trial */
@@ -181,6 +181,7 @@ static void fail(int64_t now)
     struct pause *of = &state.of[state.why];
     of->next = now + of->pause;
     of->pause = of->pause * 2 < PAUSE_MOST_NS ? of->pause * 2 : PAUSE_MOST_NS;
+    state.why = state.out;
     state.phase = STEADY;
     use(state.all);
 }
@@ -188,6 +189,7 @@ static void fail(int64_t now)
 static void settle(int64_t now)
 {
     COUNT_SHARED(proc_cuts);
+    state.out = state.why;
     if (state.all == state.wanted)
         state.wanted_did = state.all_did;
     state.hold = !state.credit ? HOLD_NS : state.hold * 2 < HOLD_MOST_NS ? state.hold * 2 : HOLD_MOST_NS;

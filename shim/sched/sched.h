@@ -310,7 +310,7 @@ struct sched {
     uint32_t block_budget;        /* of these, how many may stand in the kernel: block_admit */
     uint32_t sysmon_asleep;       /* atomic futex word */
     int64_t retake_tsc, preempt_tsc;
-    int64_t quantum_tsc;          /* who runs for longer, while work waits, yields at its next system call */
+    int64_t quantum_tsc;          /* who runs for longer, while others wait, gives way at one of its next calls (quantum_look) */
     int64_t long_turn_tsc;        /* who runs so long computes */
     int64_t chain_tsc;            /* the next slot's slice while others wait (runq.c) */
     struct proc *procs;           /* [nprocs_most] */

@@ -1,6 +1,5 @@
 """The CPUs that a process may use change while it runs: the procs in use follow, and no work stays behind."""
 
-import json
 import os
 import subprocess
 import sys
@@ -28,9 +27,7 @@ for t in threads: t.join()
 
 
 def procs(context, pid):
-    out = subprocess.run([os.path.join(context.build, "tools", "handoff"), "stat", str(pid), "--format=json"],
-                         stdout=subprocess.PIPE, check=True).stdout
-    return sum(p["state"] != "dead" for p in json.loads(out)["procs"])
+    return sum(p["state"] != "dead" for p in context.page(pid)["procs"])
 
 
 def give(pid, cpus):

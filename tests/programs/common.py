@@ -121,6 +121,27 @@ class Context:
         self.processes.append(process)
         return process
 
+    def until_done(self, name, **options):
+        """A program of ours that prints "done" and ends with its standard input: at that point."""
+        process = subprocess.Popen([self.program(name)], env=dict(self.environment(), **options), stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, start_new_session=True)
+        self.processes.append(process)
+        if process.stdout.readline() != b"done\n":
+            raise Failure("the program ended with status %s" % process.wait(20))
+        return process
+
+    def ended(self, process):
+        """Its standard input ends, and so does it, with status 0."""
+        process.stdin.close()
+        if process.wait(20):
+            raise Failure("status %d" % process.returncode)
+        self.processes.remove(process)
+
+    def page(self, pid):
+        """What handoff stat tells of it."""
+        return json.loads(subprocess.run([os.path.join(self.build, "tools", "handoff"), "stat", str(pid), "--format=json"],
+                                         stdout=subprocess.PIPE, check=True).stdout)
+
     def run(self, command, preload=False, bound=120, check=True, **options):
         """A command that ends by itself, as a client natively."""
         process = subprocess.Popen(command, env=self.environment(preload), stdin=options.pop("stdin", subprocess.DEVNULL),
