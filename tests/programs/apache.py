@@ -33,21 +33,26 @@ DocumentRoot {dir}/www
 """
 
 
-def run(context):
-    need("apache2", "wrk")
-    port = free_port()
-    os.chmod(context.scratch, 0o755)
-    www = context.path("www")
+def prepare(scratch, port):
+    """Write files and configuration; the command."""
+    www = os.path.join(scratch, "www")
     os.mkdir(www)
     with open(os.path.join(www, "small"), "w") as f:
         f.write("hello from apache\n")
     data_file(os.path.join(www, "large"), 2000000)
-    with open(os.path.join(www, "large"), "rb") as f:
-        want = hashlib.sha256(f.read()).hexdigest()
-    conf = context.path("conf")
+    conf = os.path.join(scratch, "conf")
     with open(conf, "w") as f:
-        f.write(CONF.format(dir=context.scratch, port=port, user="User www-data\nGroup www-data" if os.getuid() == 0 else ""))
-    server = context.start([shutil.which("apache2"), "-f", conf, "-D", "FOREGROUND"])
+        f.write(CONF.format(dir=scratch, port=port, user="User www-data\nGroup www-data" if os.getuid() == 0 else ""))
+    return [shutil.which("apache2"), "-f", conf, "-D", "FOREGROUND"]
+
+
+def run(context):
+    need("apache2", "wrk")
+    port = free_port()
+    os.chmod(context.scratch, 0o755)
+    server = context.start(prepare(context.scratch, port))
+    with open(context.path("www/large"), "rb") as f:
+        want = hashlib.sha256(f.read()).hexdigest()
     context.wait_port(server, port)
     url = "http://127.0.0.1:%d/" % port
     out, _, _ = context.run(["wrk", "-c200", "-t2", "-d4s", "--timeout", "20s", "--latency", url + "small"])

@@ -13,8 +13,7 @@ CONNECTIONS = 200
 def run(context):
     need("mariadbd", "mariadb-install-db", "mariadb", "sysbench", "mysqlslap")
     data = context.path("data")
-    context.run(["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
-                 "--datadir=" + data] + user(), bound=120)
+    context.run(install(data), bound=120)
     port, where = free_port(), tempfile.mkdtemp(prefix="handoff-db-")  # a socket's path must be short
     try:
         return under_load(context, data, port, os.path.join(where, "s"))
@@ -26,11 +25,18 @@ def user():
     return ["--user=root"] if os.getuid() == 0 else []
 
 
+def install(data):
+    return ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--datadir=" + data] + user()
+
+
+def command(data, port, sock, pool="64M"):
+    return [shutil.which("mariadbd"), "--no-defaults", "--datadir=" + data, "--socket=" + sock, "--bind-address=127.0.0.1",
+            "--port=%d" % port, "--skip-name-resolve", "--max-connections=500", "--innodb-buffer-pool-size=" + pool,
+            "--innodb-flush-log-at-trx-commit=2", "--thread-handling=one-thread-per-connection", "--pid-file=" + sock + ".pid"] + user()
+
+
 def under_load(context, data, port, sock):
-    server = context.start([shutil.which("mariadbd"), "--no-defaults", "--datadir=" + data, "--socket=" + sock,
-                            "--bind-address=127.0.0.1", "--port=%d" % port, "--skip-name-resolve", "--max-connections=500",
-                            "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=2",
-                            "--thread-handling=one-thread-per-connection", "--pid-file=" + context.path("pid")] + user())
+    server = context.start(command(data, port, sock))
     context.wait_port(server, port, 60)
     connect = ["--protocol=tcp", "--host=127.0.0.1", "--port=%d" % port, "--user=root"]
 

@@ -1,6 +1,7 @@
 """stunnel in thread mode: TLS in front of an echo; many transfers at once, compared by checksum."""
 
 import hashlib
+import os
 import shutil
 import socket
 import ssl
@@ -30,19 +31,22 @@ def echo(listener):
         threading.Thread(target=serve, args=(connection,), daemon=True).start()
 
 
+def prepare(scratch, port, behind, run):
+    """Write a key and the configuration: TLS on `port` before what listens on `behind`. run(words) runs a command. The command."""
+    key, cert, conf = (os.path.join(scratch, name) for name in ("key.pem", "cert.pem", "stunnel.conf"))
+    run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", cert])
+    with open(conf, "w") as f:
+        f.write("foreground = yes\npid =\ndebug = 4\nsyslog = no\n[tls]\naccept = 127.0.0.1:%d\nconnect = 127.0.0.1:%d\n"
+                "cert = %s\nkey = %s\n" % (port, behind, cert, key))
+    return [shutil.which("stunnel"), conf]
+
+
 def run(context):
     need("stunnel", "openssl")
-    key = context.path("key.pem")
-    context.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                 "-keyout", key, "-out", context.path("cert.pem")])
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     threading.Thread(target=echo, args=(listener,), daemon=True).start()
     port = free_port()
-    conf = context.path("stunnel.conf")
-    with open(conf, "w") as f:
-        f.write("foreground = yes\npid =\ndebug = 4\nsyslog = no\n[echo]\naccept = 127.0.0.1:%d\nconnect = 127.0.0.1:%d\n"
-                "cert = %s\nkey = %s\n" % (port, listener.getsockname()[1], context.path("cert.pem"), key))
-    server = context.start([shutil.which("stunnel"), conf])
+    server = context.start(prepare(context.scratch, port, listener.getsockname()[1], context.run))
     context.wait_port(server, port)
     settings = ssl.create_default_context()
     settings.check_hostname = False
