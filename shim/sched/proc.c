@@ -1028,10 +1028,8 @@ static void count_latency(struct proc *p, struct uthread *u, uint64_t now)
 {
     uint32_t d = (uint32_t)now - u->ready_tsc;
     int64_t ns = tsc_to_ns((int64_t)d);
-    uint32_t b = 0;
-    while (b < STATS_HIST_BUCKETS - 1 && ns >= 64ll << b)
-        b++;
-    p->st->latency[b]++;
+    uint32_t b = ns < 64 ? 0 : (uint32_t)(58 - __builtin_clzll((unsigned long long)ns)); /* the least with ns < 64 << b */
+    p->st->latency[b < STATS_HIST_BUCKETS ? b : STATS_HIST_BUCKETS - 1]++;
     u->ready_tsc = 0;
 }
 
