@@ -16,6 +16,17 @@
         (list)->tail = (element);                   \
     } while (0)
 
+#define list_prepend(list, element)                  \
+    do {                                             \
+        (element)->prev = NULL;                      \
+        (element)->next = (list)->head;              \
+        if ((list)->head)                            \
+            (list)->head->prev = (element);          \
+        else                                         \
+            (list)->tail = (element);                \
+        store_relaxed(&(list)->head, (element));     \
+    } while (0)
+
 #define list_remove(list, element)                          \
     do {                                                    \
         if ((element)->prev)                                \

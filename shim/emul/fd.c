@@ -194,9 +194,13 @@ bool fd_nonblock(struct fdrec *rec, int fd)
  * fd_closing moves the ARMED and the WOKEN to a ghost, drops the CALLING, and waits for the TRYING: they make a call that does
  * not block, and its number must not mean another file before it was made.
  */
+/* Who only looks (poll) comes before the calls: an edge is for all of those, and then for one call (wake_waiters). */
 static void link_waiter(struct fdrec *rec, struct fdwaiter *w)
 {
-    list_append(rec, w);
+    if (w->poll)
+        list_prepend(rec, w);
+    else
+        list_append(rec, w);
     rec->idle = 0;
     store_relaxed(&rec->waits, w->u);
     store_release(&w->rec, rec);
@@ -386,16 +390,21 @@ enum fd_link fd_link(struct fdwaiter *w)
     return same ? FDL_LINKED : FDL_CHANGED;
 }
 
-/* Under rec's lock: wake waiters of dir: those that only look all, the others one or all, or one that waits for its turn. */
+/* Under rec's lock: wake waiters of dir: those that only look all, the others one or all, or one that waits for its turn. None if one is
+ * awake already and has not run yet: its call comes after this, finds what is there, and passes on. (With thousands that read one pipe each
+ * byte leads here, twice: nobody behind the one is looked at.) */
 enum whom { WAKE_ONE, WAKE_ALL, WAKE_TURN };
 static uint32_t wake_waiters(struct fdrec *rec, uint8_t dir, enum whom whom, enum wake why, struct uthread **list)
 {
     uint32_t n = 0;
     bool taken = false, all = whom == WAKE_ALL;
-    for (struct fdwaiter *w = rec->head; w; w = w->next) {
+    for (struct fdwaiter *w = rec->head; w && (all || !taken); w = w->next) {
         if (whom == WAKE_TURN && (w->poll || !w->turn))
             continue;
-        if (w->state != FDW_ARMED || !(w->dir & dir) || (taken && !w->poll && !all))
+        if (!(w->dir & dir))
+            continue;
+        taken = taken || w->state == FDW_WOKEN;
+        if (w->state != FDW_ARMED)
             continue;
         struct uthread *u = w->u;
         if (w->poll) {

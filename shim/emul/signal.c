@@ -23,6 +23,7 @@
 #include "kwait.h"
 
 #include "../arch/x86_64/bases.h"
+#include "../base/list.h"
 #include "../intercept/intercept.h"
 #include "../sched/internal.h"
 
@@ -98,14 +99,17 @@ static uint32_t review_asked, review_done; /* atomic: sigd is to look anew at wh
 uint64_t worker_mask;
 static int32_t sigd_tid;
 
+/* In sigwait(3) and its kin. u->sigwait leads to it: a signal for one of thousands need not look for it. */
 struct sigwaiter {
-    struct sigwaiter *next;
+    struct sigwaiter *next, *prev;
     struct uthread *u;
     uint64_t seq, set;
     struct info *info;
     int got;
 };
-static struct sigwaiter *waiters;       /* under sig_lock */
+static struct {
+    struct sigwaiter *head, *tail;
+} waiters; /* under sig_lock */
 /* What is known of POSIX timers, by id; an id is not used again soon, so an entry is simply overwritten in time. */
 enum { TIMERS = 4096 };
 static struct timer_known {
@@ -371,21 +375,28 @@ static void default_action(int sig)
     sys4(__NR_rt_sigprocmask, 2, P(&old), 0, 8); /* a stopped process goes on here */
 }
 
+/* Under sig_lock: sig is w's, if it waits for it, and still. The caller readies w->u. */
+static bool waiter_gets(struct sigwaiter *w, int sig, const struct info *info)
+{
+    if (!(w->set & SIG(sig)) || !wait_claim(w->u, w->seq, WAKE_EVENT))
+        return false;
+    list_remove(&waiters, w);
+    w->u->sigwait = NULL;
+    *w->info = *info;
+    w->got = sig;
+    if (info->code == SI_TIMER)
+        timer_delivered(info);
+    return true;
+}
+
 static int waiter_take(int sig, const struct info *info, struct uthread **out)
 {
-    for (struct sigwaiter **at = &waiters, *w; (w = *at); at = &w->next)
-        if (w->set & SIG(sig)) {
-            if (!wait_claim(w->u, w->seq, WAKE_EVENT))
-                continue;
-            *at = w->next;
-            w->next = NULL;
-            *w->info = *info;
-            w->got = sig;
-            if (info->code == SI_TIMER)
-                timer_delivered(info);
-            *out = w->u;
+    for (struct sigwaiter *w = waiters.head; w; w = w->next) {
+        *out = w->u;
+        if (waiter_gets(w, sig, info))
             return 1;
-        }
+    }
+    *out = NULL;
     return 0;
 }
 
@@ -415,7 +426,7 @@ static int timer_owner(int32_t id)
 static uint64_t wanted(uint64_t set)
 {
     uint64_t m = 0;
-    for (struct sigwaiter *w = waiters; w; w = w->next)
+    for (struct sigwaiter *w = waiters.head; w; w = w->next)
         m |= w->set;
     lock_take(&uthreads_lock);
     for (struct uthread *u = uthreads_all; u && (m & set) != set; u = u->all_next)
@@ -545,17 +556,9 @@ static void post_thread_unlock(struct uthread *u, int sig, const struct info *in
 {
     struct uthread *waiter = NULL;
     bool poke = false;
-    for (struct sigwaiter **at = &waiters, *w; (w = *at); at = &w->next)
-        if (w->u == u && (w->set & SIG(sig)) && wait_claim(u, w->seq, WAKE_EVENT)) {
-            *at = w->next;
-            *w->info = *info;
-            w->got = sig;
-            if (info->code == SI_TIMER)
-                timer_delivered(info);
-            waiter = u;
-            break;
-        }
-    if (!waiter) {
+    if (u->sigwait && waiter_gets(u->sigwait, sig, info))
+        waiter = u;
+    else {
         uint64_t handler = actions[sig].handler;
         enqueue(&u->sig, info); /* then look at the mask: see post_process */
         fence_full();
@@ -1703,20 +1706,18 @@ long emul_rt_sigtimedwait(struct frame *f)
         lock_drop(&sig_lock);
         r = sig ? sig : -EAGAIN;
     } else {
-        struct sigwaiter w = {.next = waiters, .u = u, .set = set, .info = &info};
+        struct sigwaiter w = {.u = u, .set = set, .info = &info};
         w.seq = wait_open(u);
-        waiters = &w;
+        list_append(&waiters, &w);
+        u->sigwait = &w;
         if (fds)
             sigd_review(false); /* it sees us once the lock is dropped */
         COUNT(park_signal);
         enum wake why = park(WAIT_SIGNAL, 0, deadline, commit_sig_unlock, &sig_lock);
         if (why != WAKE_EVENT) {
             lock_take(&sig_lock);
-            for (struct sigwaiter **at = &waiters; *at; at = &(*at)->next)
-                if (*at == &w) {
-                    *at = w.next;
-                    break;
-                }
+            list_remove(&waiters, &w);
+            u->sigwait = NULL;
             lock_drop(&sig_lock);
         }
         r = why == WAKE_EVENT ? w.got : why == WAKE_TIMEOUT ? -EAGAIN : -ERESTARTNOHAND;
@@ -2250,7 +2251,7 @@ int signal_activate(struct uthread *u, uint64_t mask)
     process_mask_hint = 0;
     queue_free = NULL;
     nqueued = 0;
-    waiters = NULL;
+    waiters.head = waiters.tail = NULL;
     memset(handed, 0, sizeof handed);
     review_asked = review_done = exec_holds = 0;
     memset(&setxid, 0, sizeof setxid);

@@ -142,6 +142,7 @@ struct uthread {
         int64_t told;  /* atomic, by any: likewise of the whole */
     } cpu;
     struct sigpending sig; /* under sig lock */
+    struct sigwaiter *sigwait; /* likewise: it waits for signals (signal.c); NULL: not */
     struct uthread *all_next, *all_prev; /* under uthreads lock */
     struct worker *home; /* if wired. Stays until the user thread has ended */
     uint8_t tainted;     /* wired for good; under uthreads_lock, or before it first runs */
