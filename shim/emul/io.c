@@ -753,17 +753,20 @@ long emul_recvmmsg(struct frame *f)
 /* ---- writing ---- */
 
 /* The wait of a send that would block. Where it waits for its receiver rather than for room of its own, epoll does not tell of
- * the end: netlink; datagrams to an address on a Unix socket; and an end by shutdown(2) of a Unix stream that others share. */
+ * the end: netlink; datagrams to an address on a Unix socket; and an end by shutdown(2) of a Unix stream, on either side, perhaps in another
+ * process. Nor does it tell why a Unix stream ended: who waits in the kernel gets the error before EPIPE, who tries anew after it. */
 static cold long block_send(struct fdcall *c, enum fd_type t, bool addressed, uint32_t edges, int64_t deadline, int64_t *ns, long done)
 {
     int domain = t == FD_TCP ? 2 : sockopt(c->fd, 39 /* SO_DOMAIN */);
     if (domain == 16 /* AF_NETLINK */ || (domain == 1 /* AF_UNIX */ && t == FD_DGRAM && addressed))
         return nap(c, ns, deadline, WAIT_WRITE, done);
-    if (domain == 1 && (load_relaxed(&c->rec->flags) & FDF_SHARED)) {
+    if (domain == 1) {
         int64_t again = now_ns() + *ns * 100; /* 10 ms, then up to 0.6 s */
         if (*ns < 6400000)
             *ns *= 2;
-        return block_until(c, DIR_OUT, edges, deadline, again, WAIT_WRITE, done);
+        long r = block_until(c, DIR_OUT, edges, deadline, again, WAIT_WRITE, done);
+        int error = r == 0 && done == 0 && t == FD_STREAM ? sockopt(c->fd, 4 /* SO_ERROR */) : 0;
+        return error > 0 ? -error : r;
     }
     return block(c, DIR_OUT, edges, deadline, WAIT_WRITE, done);
 }
@@ -1257,6 +1260,15 @@ static struct splice_end splice_end(int fd)
     return (struct splice_end){fd, rec, t == FD_PIPE, fd_is_socket(t), t != FD_FILE && !fd_nonblock(rec, fd)};
 }
 
+/* From a socket: what the kernel refuses before it waits for data. */
+static bool splice_refused(const struct frame *f, const struct splice_end *in, const struct splice_end *out, uint64_t flags)
+{
+    enum { FLAGS = 15, ACCESS = 3 };
+    long mode = sys3(__NR_fcntl, out->fd, 3 /* F_GETFL */, 0);
+    return f->nr == __NR_tee || f->rsi /* an offset */ || (flags & ~(uint64_t)FLAGS) || mode < 0 || (mode & ACCESS) == 0 ||
+           (poll_now(out->fd, 0) & POLLERR) || sockopt(in->fd, 30 /* SO_ACCEPTCONN */) > 0;
+}
+
 /* splice(2), tee(2), of n bytes. SPLICE_F_NONBLOCK speaks of pipes: with it the kernel is tried, and says EAGAIN where a pipe is to be
  * waited for. An end that is a socket follows its own O_NONBLOCK: one to read is waited for first; to write to one may wait in the kernel
  * (that it is not ready, POLLOUT, does not say that it would). Between two pipes either's O_NONBLOCK goes for both. */
@@ -1271,6 +1283,8 @@ static long do_splice(struct frame *f, int in_fd, int out_fd, uint64_t n, uint64
     for (int tries = 0; tries < TRIES; tries++) {
         long r = 0;
         if (in.socket && in.waits && !ready(in.fd, DIR_IN)) { /* the pipe's room is looked at before */
+            if (splice_refused(f, &in, &out, *flags))
+                return native_sys(f);
             if (!ready(out.fd, DIR_OUT) && !out.waits)
                 return -EAGAIN;
             r = block_on(in.fd, DIR_IN, &in_until);
@@ -1356,6 +1370,8 @@ long emul_sendfile(struct frame *f)
     enum fd_type t = rec ? fd_type(rec, out) : FD_FILE;
     if ((!fd_is_socket(t) && t != FD_PIPE) || fd_nonblock(rec, out) || f->r10 == 0)
         return native_sys(f);
+    struct fdrec *from = fd_rec((int)f->rsi);
+    bool file = !from || fd_type(from, (int)f->rsi) == FD_FILE; /* else short of what was there */
     struct fdcall c;
     struct frame g = *f;
     long done = 0;
@@ -1377,7 +1393,7 @@ long emul_sendfile(struct frame *f)
         if (r > 0) {
             done += r;
             g.r10 -= (uint64_t)r;
-            if (g.r10)
+            if (g.r10 && file)
                 continue; /* short: no room, or the end of the file: which of them the next try tells */
         }
         if (r != -EAGAIN) {

@@ -1541,11 +1541,11 @@ static void settle(uint64_t set)
     hook_exit();
 }
 
-/* SIGCHLD is sent before wait4(2) can tell of the child: who handles, or waits for, the one finds it when the other returns. */
+/* SIGCHLD is sent before wait4(2) can tell of the child: who handles, or waits for, the one finds it when the other returns. And who does neither
+ * yet has lost it by then. */
 void signal_child_waited(void)
 {
-    if (load_relaxed(&actions[SIGCHLD].handler) > SIG_IGN || (uthread_self()->sigmask & SIG(SIGCHLD)))
-        settle(SIG(SIGCHLD));
+    settle(SIG(SIGCHLD));
 }
 
 long signal_stop(int sig)
@@ -1691,6 +1691,8 @@ long emul_rt_sigtimedwait(struct frame *f)
                                                : now_ns() + t.sec * NSEC_PER_SEC + t.nsec;
     }
     u->restart_when = 0;
+    if (deadline == 0)
+        settle(set);
     hook_enter();
     lock_take(&sig_lock);
     int sig = dequeue(&u->sig, set, &info);
