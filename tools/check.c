@@ -111,7 +111,9 @@ static const char *level_name(enum finding_level level)
 
 static const char *verdict_name(const struct report *r)
 {
-    return r->status == STATUS_OK ? "handoff" : r->status == STATUS_NO ? "native" : "cannot run";
+    const struct finding *verdict = report_verdict(r);
+
+    return !verdict ? "handoff" : verdict->level == FINDING_NATIVE ? "native" : "cannot run";
 }
 
 static void print_text(const struct report *r, const char *target)
@@ -234,8 +236,8 @@ const struct subcommand command_check = {
             "\n"
             "      --json  one object\n"
             "\n"
-            "Exit status: 0 it will or does run under handoff; 1 it stays native; 2 usage; 126 it\n"
-            "cannot be executed; 127 not found.\n",
+            "Exit status: 0 it will or does run under handoff; 1 it stays native, or the library\n"
+            "or the environment stops it; 2 usage; 126 it cannot be executed; 127 not found.\n",
     .usage_status = STATUS_USAGE,
     .main = main_check,
 };

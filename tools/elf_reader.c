@@ -114,7 +114,7 @@ static bool has_string(const char *strings, uint64_t size, const char *word)
 
 /* The dynamic string table holds the name of every library and symbol that the file asks for or
  * offers: enough to see what it is linked with, without the symbol table. */
-static void read_strings(struct elf *e, uint64_t address, uint64_t size)
+static void read_strings(struct elf *e, uint64_t address, uint64_t size, uint64_t soname)
 {
     static const struct {
         const char *symbol, *name;
@@ -135,12 +135,14 @@ static void read_strings(struct elf *e, uint64_t address, uint64_t size)
             e->facts->sanitizer = sanitizers[i].name;
     e->facts->makes_threads = has_string(strings, size + 1, "pthread_create") ||
                               has_string(strings, size + 1, "thrd_create");
+    e->facts->handoff = soname < size && !strcmp(strings + soname, "libhandoff.so");
     free(strings);
 }
 
 static void read_dynamic(struct elf *e, const Elf64_Phdr *s)
 {
-    uint64_t strings = 0, size = 0, length = s->p_filesz < 1 << 20 ? s->p_filesz : 1 << 20;
+    uint64_t strings = 0, size = 0, soname = UINT64_MAX;
+    uint64_t length = s->p_filesz < 1 << 20 ? s->p_filesz : 1 << 20;
     Elf64_Dyn *d = load(e, s->p_offset, length);
 
     e->facts->has_dynamic = true;
@@ -149,11 +151,13 @@ static void read_dynamic(struct elf *e, const Elf64_Phdr *s)
             strings = d[i].d_un.d_ptr;
         else if (d[i].d_tag == DT_STRSZ)
             size = d[i].d_un.d_val;
+        else if (d[i].d_tag == DT_SONAME)
+            soname = d[i].d_un.d_val;
         else if (d[i].d_tag == DT_FLAGS_1)
             e->facts->position_independent = d[i].d_un.d_val & DF_1_PIE;
     free(d);
     if (strings && size)
-        read_strings(e, strings, size);
+        read_strings(e, strings, size, soname);
 }
 
 /* Section names tell a Go program whose notes were dropped. Sections are optional: nothing here
@@ -188,7 +192,10 @@ static const char *inspect(struct elf *e)
     f->class32 = e->header.e_ident[EI_CLASS] != ELFCLASS64;
     f->machine = e->header.e_machine;
     f->type = e->header.e_type;
+    if (e->header.e_ident[EI_DATA] == ELFDATA2MSB && f->machine != EM_X86_64)
+        f->machine = __builtin_bswap16(f->machine);
     f->x86_64 = f->machine == EM_X86_64 && e->header.e_ident[EI_DATA] == ELFDATA2LSB;
+    f->wrong_order = f->machine == EM_X86_64 && !f->x86_64;
     if (f->class32 || !f->x86_64)
         return NULL; /* enough is known */
     if (f->type != ET_EXEC && f->type != ET_DYN)

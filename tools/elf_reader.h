@@ -14,12 +14,14 @@ struct elf_facts {
     const char *bad;           /* why the kernel or loader will refuse it; NULL if well-formed */
     bool class32;              /* 32-bit, or x32 */
     bool x86_64;               /* machine */
+    bool wrong_order;          /* x86-64's machine, but not its byte order (EI_DATA) */
     uint16_t machine;          /* EM_ */
     uint16_t type;             /* ET_ */
     bool has_interpreter;      /* PT_INTERP */
     bool has_dynamic;          /* PT_DYNAMIC */
     bool position_independent; /* DF_1_PIE: a program although ET_DYN */
     bool go;                   /* made by the Go toolchain */
+    bool handoff;              /* the library itself, by its DT_SONAME */
     bool makes_threads;        /* names pthread_create or thrd_create */
     const char *sanitizer;     /* NULL, or its name */
     char interpreter[256];

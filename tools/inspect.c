@@ -27,7 +27,7 @@ void report_init(struct report *r)
 
 static int status_of(enum finding_level level)
 {
-    return level == FINDING_NATIVE ? STATUS_NO : STATUS_OK;
+    return level >= FINDING_NATIVE ? STATUS_NO : STATUS_OK;
 }
 
 void report_add(struct report *r, enum finding_level level, const char *advice, const char *format,
@@ -129,6 +129,8 @@ static void judge_elf(struct report *r, const char *path, const struct elf_facts
     if (f->bad) {
         snprintf(why, sizeof why, "damaged: %s", f->bad);
         cannot_run(r, STATUS_CANNOT_RUN, path, why, "copy or build it again");
+    } else if (f->wrong_order) {
+        harmful(r, "build it again", path, "names a byte order that is not x86-64's (EI_DATA)");
     } else if (!f->x86_64) {
         snprintf(why, sizeof why, "is built for another machine (%s%s)",
                  machine ? machine : "unknown", f->class32 ? ", 32-bit" : "");
@@ -298,6 +300,7 @@ static void inspect_open_file(struct report *r, const char *path, int fd, unsign
                    "mend the script that names it");
     } else {
         report_add(r, FINDING_OK, NULL, "%s has no #! line: it is run by /bin/sh", path);
+        r->by_shell = true;
         inspect_file(r, "/bin/sh", depth + 1);
     }
 }
@@ -373,16 +376,18 @@ void inspect_command(struct report *r, const char *command)
     char path[PATH_MAX];
     int error;
 
-    if (!*command)
+    if (!*command) {
         cannot_run(r, STATUS_NOT_FOUND, "''", "no such command", "name a program");
-    else if (find_in_path(command, path, sizeof path, &error))
+    } else if (find_in_path(command, path, sizeof path, &error)) {
+        snprintf(r->file, sizeof r->file, "%s", path);
         inspect_file(r, path, 0);
-    else if (error == EACCES)
+    } else if (error == EACCES) {
         cannot_run(r, STATUS_CANNOT_RUN, command, "found in PATH, but not as an executable file",
                    "chmod +x it");
-    else
+    } else {
         cannot_run(r, STATUS_NOT_FOUND, command, "not found in PATH",
                    "check the name, or install it");
+    }
 }
 
 /* -- what the user has set up */
@@ -412,13 +417,15 @@ static bool matches(const char *patterns, const char *name)
 void inspect_setup(struct report *r, const char *program)
 {
     char library[PATH_MAX], why[2 * PATH_MAX + 256];
+    const char *advice;
+    bool loads = !report_verdict(r); /* else the program stays native, whatever is set */
 
-    if (find_library(library, sizeof library, why, sizeof why))
-        report_add(r, FINDING_NATIVE, "install handoff, or set HANDOFF_LIBRARY", "%s", why);
+    if (!r->harmful && find_library(library, sizeof library, why, sizeof why, &advice))
+        report_add(r, FINDING_ERROR, advice, "%s", why);
     complaints_go_to = r;
-    if (options_parse(environ, note_complaint) && options.strict)
-        report_add(r, FINDING_NATIVE, "correct the value, or unset HANDOFF_STRICT",
-                   "HANDOFF_STRICT=1 ends programs on a bad HANDOFF_ value");
+    if (options_parse(environ, note_complaint) && options.strict && loads)
+        report_add(r, FINDING_ERROR, "correct the value, or unset HANDOFF_STRICT",
+                   "with HANDOFF_STRICT=1 a bad HANDOFF_ value ends it with status 125");
     if (!options.enable)
         report_add(r, FINDING_NATIVE, "unset HANDOFF_ENABLE", "HANDOFF_ENABLE=0 is set");
     if (*options.match && *program && !matches(options.match, base_name(program)))

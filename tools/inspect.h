@@ -10,7 +10,7 @@ enum finding_level {
     FINDING_OK,
     FINDING_NOTE,   /* worth knowing, changes nothing */
     FINDING_NATIVE, /* keeps the program native */
-    FINDING_ERROR,  /* the program cannot even be started */
+    FINDING_ERROR,  /* `run` cannot even start the program, or it ends at once */
 };
 
 struct finding {
@@ -27,6 +27,8 @@ struct report {
     int status;                        /* STATUS_OK, NO, CANNOT_RUN or NOT_FOUND: the worst found */
     bool running;                      /* it is a process, and under handoff already */
     bool harmful;                      /* preloading would break or disturb the program: do not */
+    bool by_shell;                     /* no program and no #! line: execvp gives it to /bin/sh */
+    char file[PATH_MAX];               /* what execvp finds for the command; or empty */
     char program[PATH_MAX];            /* the ELF file that will run, behind scripts; or empty */
 };
 
@@ -44,7 +46,7 @@ void inspect_command(struct report *r, const char *command);
 /* An open file that is running or will be. */
 void inspect_program(struct report *r, const char *path);
 
-/* What the kernel, CPU and inherited seccomp filters allow. */
+/* What the kernel, CPU, inherited limits and seccomp filters allow. */
 void inspect_kernel(struct report *r);
 
 /* The library and the HANDOFF_ environment; `program` for HANDOFF_MATCH. */

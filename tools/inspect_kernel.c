@@ -1,4 +1,4 @@
-/* What the kernel, the CPU and inherited seccomp filters allow.
+/* What the kernel, the CPU, inherited limits and seccomp filters allow.
  *
  * Filters cannot be read, only felt: a forked child makes each call that the library will need in
  * a harmless form whose proper answer is known. Another answer, or death by SIGSYS, is a refusal.
@@ -197,6 +197,18 @@ static bool cpu_takes_fsgsbase(void)
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status);
 }
 
+/* As shim/init.c: its tables take most of a GB of addresses. */
+static void inspect_space(struct report *r)
+{
+    static const rlim_t least = (rlim_t)2 << 30;
+    struct rlimit space;
+
+    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur < least)
+        report_add(r, FINDING_NATIVE, "raise the limit, or start it without",
+                   "the address space is limited (ulimit -v) to %lu MB: handoff's tables need %lu",
+                   (unsigned long)(space.rlim_cur >> 20), (unsigned long)(least >> 20));
+}
+
 void inspect_kernel(struct report *r)
 {
     enum { HWCAP2_FSGSBASE = 2 };
@@ -212,5 +224,6 @@ void inspect_kernel(struct report *r)
     else
         report_add(r, FINDING_NATIVE, "use Linux 5.9 or later on a CPU of 2012 or later",
                    "the FSGSBASE instructions are missing or not enabled");
+    inspect_space(r);
     inspect_seccomp(r);
 }

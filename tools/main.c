@@ -2,7 +2,6 @@
 #include "tool.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -112,8 +111,6 @@ int main(int argc, char **argv)
         return STATUS_USAGE;
     }
     c = find_command(argv[1]);
-    if (c != &command_run)
-        signal(SIGPIPE, SIG_IGN); /* told by finish_output; `run` must not hand this on */
     if (c)
         return c->main(argc - 1, argv + 1);
     if (argv[1][0] == '-')

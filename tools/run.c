@@ -66,23 +66,19 @@ static int set_option(const char *text)
     return setenv(name, equals + 1, 1) ? fail(name, strerror(errno)) : 0;
 }
 
-/* Ours first, then what LD_PRELOAD already held, less earlier mentions of ours. The loader splits
- * the list at colons and spaces and has no way to quote them. */
+/* Ours first, then what LD_PRELOAD already held, less earlier mentions of ours. */
 static int preload(void)
 {
     char library[PATH_MAX], why[2 * PATH_MAX + 256];
-    const char *old = getenv("LD_PRELOAD");
+    const char *old = getenv("LD_PRELOAD"), *advice;
     size_t size, used;
     char *list;
     int error;
 
-    if (find_library(library, sizeof library, why, sizeof why)) {
-        complain("%s", why);
+    if (find_library(library, sizeof library, why, sizeof why, &advice)) {
+        complain("%s; %s", why, advice);
         return STATUS_SELF;
     }
-    if (strpbrk(library, ": $"))
-        return fail(library, "LD_PRELOAD cannot hold a path with a colon, a space or a $; install "
-                             "the library elsewhere");
     size = strlen(library) + (old ? strlen(old) : 0) + 2;
     list = malloc(size);
     if (!list)
@@ -102,13 +98,27 @@ static int preload(void)
 
 /* -- starting the command */
 
+/* Becomes the command, or returns why not. What the kernel refuses as no program (ENOEXEC), execvp
+ * hands to /bin/sh: right for a script without #! line, but a damaged program is not to be read as
+ * commands. */
+static int become(char **command, const struct report *r)
+{
+    if (*r->file && !r->by_shell) {
+        execv(r->file, command);
+        if (errno == ENOEXEC)
+            return ENOEXEC;
+    }
+    execvp(command[0], command);
+    return errno;
+}
+
 /* After a failed exec: says why and returns the status. execvp's ENOENT may mean the interpreter;
  * the inspection knows. */
 static int cannot_start(const char *command, int error, const struct report *r)
 {
     const struct finding *f = report_verdict(r);
 
-    if (f && f->level == FINDING_ERROR && r->status >= STATUS_CANNOT_RUN)
+    if (f && (r->status >= STATUS_CANNOT_RUN || (error == ENOEXEC && r->harmful)))
         complain("%s; %s", f->text, f->advice);
     else
         complain("%s: %s", command, strerror(error));
@@ -211,8 +221,8 @@ static int end_like(int status)
     return 128 + WTERMSIG(status);
 }
 
-static void child_main(const struct run_arguments *a, const sigset_t *mask, sighandler_t sigchld,
-                       int report_fd, pid_t parent)
+static void child_main(const struct run_arguments *a, const struct report *r, const sigset_t *mask,
+                       sighandler_t sigchld, int report_fd, pid_t parent)
 {
     char self[16];
     int error;
@@ -224,8 +234,7 @@ static void child_main(const struct run_arguments *a, const sigset_t *mask, sigh
     setenv("HANDOFF_KEEP_PAGE", self, 1);
     signal(SIGCHLD, sigchld);
     sigprocmask(SIG_SETMASK, mask, NULL);
-    execvp(a->command[0], a->command);
-    error = errno;
+    error = become(a->command, r);
     if (write(report_fd, &error, sizeof error) < 0)
         _exit(STATUS_SELF);
     _exit(STATUS_CANNOT_RUN);
@@ -251,7 +260,7 @@ static int run_watched(const struct run_arguments *a, const struct report *r)
     if (child < 0)
         return fail("fork", strerror(errno));
     if (child == 0)
-        child_main(a, &old, sigchld, pipe_fds[1], parent);
+        child_main(a, r, &old, sigchld, pipe_fds[1], parent);
     signal(SIGPIPE, SIG_IGN); /* who reads the statistics may be gone: we end as the command all the same */
     close(pipe_fds[1]);
     if (read(pipe_fds[0], &error, sizeof error) == sizeof error) { /* returns at exec, by cloexec */
@@ -323,8 +332,7 @@ static int main_run(int argc, char **argv)
     }
     if (a.stats)
         return run_watched(&a, &report);
-    execvp(a.command[0], a.command);
-    return cannot_start(a.command[0], errno, &report);
+    return cannot_start(a.command[0], become(a.command, &report), &report);
 }
 
 const struct subcommand command_run = {

@@ -26,7 +26,8 @@ static int parse_format(const char *value, enum format *format)
             return 0;
         }
     if (nearest)
-        return usage_error(&command_stat, "--format=%s: unknown; did you mean %s?", value, nearest);
+        return usage_error(&command_stat, "--format=%s: unknown (did you mean %s?)", value,
+                           nearest);
     return usage_error(&command_stat, "--format=%s: unknown; there are text, json and prom", value);
 }
 

@@ -179,7 +179,7 @@ static int parse_state(const char *value, int *state)
     names[UTHREAD_STATES - 1] = NULL;
     nearest = nearest_word(value, names);
     if (nearest)
-        return usage_error(&command_threads, "--state=%s: unknown; did you mean %s?", value,
+        return usage_error(&command_threads, "--state=%s: unknown (did you mean %s?)", value,
                            nearest);
     return usage_error(&command_threads,
                        "--state=%s: unknown; there are runnable, running, syscall, parked, exiting",

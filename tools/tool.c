@@ -1,7 +1,9 @@
 #include "tool.h"
+#include "elf_reader.h"
 #include "shim/options.h"
 
 #include <ctype.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -104,7 +106,7 @@ static int unknown_flag(struct args *a, const char *name)
     nearest = nearest_word(name, names);
     if (nearest)
         return stop(
-            a, usage_error(a->command, "unknown option --%s; did you mean --%s?", name, nearest));
+            a, usage_error(a->command, "unknown option --%s (did you mean --%s?)", name, nearest));
     return stop(a, usage_error(a->command, "unknown option --%s", name));
 }
 
@@ -403,7 +405,7 @@ char *process_command(const struct process *p, char *to, size_t size)
 #define HANDOFF_LIBDIR "/usr/local/lib/x86_64-linux-gnu"
 #endif
 
-int find_library(char *to, size_t size, char *why, size_t why_size)
+static int locate_library(char *to, size_t size, char *why, size_t why_size)
 {
     static const char *const beside[] = {
         "../shim/libhandoff.so",
@@ -438,9 +440,7 @@ int find_library(char *to, size_t size, char *why, size_t why_size)
     real = realpath(HANDOFF_LIBDIR "/handoff/libhandoff.so", NULL);
     if (real)
         goto found;
-    snprintf(why, why_size,
-             "libhandoff.so is neither in %s, nor in %s/../shim, nor in %s/handoff; install it, or "
-             "name it in HANDOFF_LIBRARY",
+    snprintf(why, why_size, "libhandoff.so is neither in %s, nor in %s/../shim, nor in %s/handoff",
              directory, directory, HANDOFF_LIBDIR);
     return -ENOENT;
 
@@ -452,4 +452,45 @@ found:
         return -ENAMETOOLONG;
     }
     return 0;
+}
+
+/* The loader would only warn of another file, and the command run without us. */
+static int verify_library(const char *path, char *why, size_t size)
+{
+    struct elf_facts f;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), error = fd < 0 ? -errno : 0;
+
+    if (!error) {
+        error = elf_inspect(fd, &f);
+        close(fd);
+    }
+    if (error) {
+        snprintf(why, size, "%s: %s", path, strerror(-error));
+        return error;
+    }
+    if (!f.is_elf || !f.x86_64 || f.class32 || f.type != ET_DYN)
+        snprintf(why, size, "%s is not a shared library for x86-64", path);
+    else if (f.bad)
+        snprintf(why, size, "%s is damaged: %s", path, f.bad);
+    else if (!f.handoff)
+        snprintf(why, size, "%s is a shared library, but not libhandoff.so", path);
+    else
+        return 0;
+    return -ENOEXEC;
+}
+
+int find_library(char *to, size_t size, char *why, size_t why_size, const char **advice)
+{
+    int error = locate_library(to, size, why, why_size);
+
+    *advice = "install handoff, or name its library in HANDOFF_LIBRARY";
+    if (error)
+        return error;
+    if (strpbrk(to, ": $")) { /* it splits the list at colons and spaces, and cannot quote them */
+        snprintf(why, why_size, "%s: LD_PRELOAD cannot hold a path with a colon, a space or a $",
+                 to);
+        *advice = "install the library elsewhere";
+        return -EINVAL;
+    }
+    return verify_library(to, why, why_size);
 }

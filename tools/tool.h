@@ -84,7 +84,8 @@ bool parse_pid(const char *text, pid_t *pid);
 
 /* -- output */
 
-/* Flushes stdout; `status`, or STATUS_NO with a complaint if anything was not written. */
+/* Flushes stdout; `status`, or STATUS_NO with a complaint if anything was not written. A reader
+ * that is gone is told of only where SIGPIPE is ignored: else that ends us, as any filter. */
 int finish_output(int status);
 
 /* Text from elsewhere as valid UTF-8 without control characters ('?' for each bad byte), always
@@ -120,8 +121,9 @@ char *process_command(const struct process *p, char *to, size_t size);
 /* -- the library */
 
 /* Absolute path of libhandoff.so: $HANDOFF_LIBRARY, beside the executable or in the build tree,
- * then the installed one. -errno with the places that were looked at in `why`. */
-int find_library(char *to, size_t size, char *why, size_t why_size);
+ * then the installed one. -errno if there is none, or one that cannot be preloaded; `why` and what
+ * to do are lines for the user. */
+int find_library(char *to, size_t size, char *why, size_t why_size, const char **advice);
 
 /* The system call's name, or NULL. */
 const char *syscall_name(uint64_t number);

@@ -28,7 +28,7 @@ def prepare(build_directory, scratch):
     fakepage = scratch / "fakepage"
     source = scratch / "empty.c"
     source.write_text("int handoff_empty;\n")
-    compile_c(source, library, "-shared", "-fPIC")
+    compile_c(source, library, "-shared", "-fPIC", "-Wl,-soname,libhandoff.so")
     compile_c(ROOT / "tests/cli/fakepage.c", fakepage, "-std=gnu17", "-O1", f"-I{ROOT}")
 
 

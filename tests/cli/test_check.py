@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import struct
 import subprocess
@@ -25,7 +26,9 @@ def verdict(target, status, *words, **options):
         assert word in last, last
     report = json.loads(handoff("check", "--json", target, status=status, **options)[0])
     assert report["status"] == status
-    assert report["verdict"] == {0: "handoff", 1: "native"}.get(status, "cannot run")
+    assert report["verdict"] == ("handoff" if not status else
+                                 "native" if "stays native: " in last else "cannot run")
+    assert status < 126 or "cannot run: " in last
     if status:
         assert report["reason"] in last and report["advice"] in last and report["advice"]
     return out
@@ -103,6 +106,19 @@ def test_another_machine():
     image[18:20] = struct.pack("<H", 183)
     program.write_bytes(image)
     verdict(program, 1, "another machine (AArch64)")
+
+
+def test_another_byte_order():
+    program = copy("/bin/true", "odd")
+    image = bytearray(program.read_bytes())
+    for order in (0, 2, 77):
+        image[5] = order
+        program.write_bytes(image)
+        out = verdict(program, 1, "byte order", "EI_DATA")
+        assert "another machine" not in out
+    image[5], image[18:20] = 2, struct.pack(">H", 22)
+    program.write_bytes(image)
+    verdict(program, 1, "another machine (S/390)")
 
 
 def test_a_shared_library():
@@ -260,9 +276,36 @@ def test_set_up_that_keeps_it_native():
     verdict("ls", 1, "HANDOFF_ENABLE=0", env={"HANDOFF_ENABLE": "no"})
     verdict("ls", 1, "HANDOFF_MATCH=apache*", env={"HANDOFF_MATCH": "apache*"})
     verdict("ls", 0, env={"HANDOFF_MATCH": "apache*,l?"})
-    verdict("ls", 1, "HANDOFF_LIBRARY", env={"HANDOFF_LIBRARY": "/no/such.so"})
-    verdict("ls", 1, "HANDOFF_STRICT", env={"HANDOFF_STRICT": "1", "HANDOFF_PROCS": "x"})
     assert "HANDOFF_PROCS=x: not a number" in verdict("ls", 0, env={"HANDOFF_PROCS": "x"})
+
+
+def test_set_up_that_stops_it():
+    place = support.directory / "a:b"
+    place.mkdir()
+    spaced = copy(support.library, "a:b/x.so")
+    other = support.directory / "other.so"
+    support.compile_c(support.library.parent / "empty.c", other, "-shared", "-fPIC")
+    for path, why in (("/no/such.so", "HANDOFF_LIBRARY=/no/such.so: No such file"),
+                      (spaced, "LD_PRELOAD cannot hold a path"),
+                      ("/etc/passwd", "not a shared library for x86-64"),
+                      (other, "not libhandoff.so")):
+        verdict("ls", 1, "cannot run", why, env={"HANDOFF_LIBRARY": path})
+        _, err = handoff("run", "ls", status=125, env={"HANDOFF_LIBRARY": path})
+        assert why in one_line(err)
+    bad = {"HANDOFF_STRICT": "1", "HANDOFF_PROCS": "x"}
+    verdict("ls", 1, "cannot run", "HANDOFF_STRICT=1", "status 125", env=bad)
+    verdict(try_compile(MAIN, "static", "-static"), 1, "stays native", "static", env=bad)
+
+
+def test_little_address_space():
+    if b"__asan_version_mismatch" in support.tool.read_bytes():
+        raise support.Skip("AddressSanitizer itself needs more")
+
+    def limit(size):
+        return lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    verdict("ls", 1, "stays native", "limited (ulimit -v) to 1464 MB", "need 2048",
+            preexec_fn=limit(1500000 << 10))
+    verdict("ls", 0, preexec_fn=limit(2 << 30))
 
 
 FILTER = r"""

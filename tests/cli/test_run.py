@@ -1,6 +1,7 @@
 """handoff run: the command's own pid, status, signals and descriptors; its library and options."""
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,40 @@ def test_commands_that_cannot_run():
         assert "/no/such/interpreter" in one_line(err)
 
 
+def executable(name, content):
+    path = support.directory / name
+    path.write_bytes(content)
+    path.chmod(0o755)
+    return path
+
+
+def test_a_damaged_program_is_not_read_as_shell_commands():
+    true = pathlib.Path(shutil.which("true")).read_bytes()
+    cut = executable("cut", true[:100] + b"\necho read by sh\n")
+    relocatable = executable("object", true[:16] + b"\1\0" + true[18:] + b"\necho read by sh\n")
+    arm = executable("arm", true[:18] + b"\xb7\0" + true[20:])
+    behind = executable("behind", f"#!{cut}\necho read by sh\n".encode())
+    for flags in ([], ["--stats"]):
+        for path, why in ((cut, "truncated"), (relocatable, "not a program"),
+                          (arm, "another machine"), (behind, "truncated")):
+            out, err = handoff("run", *flags, "--", path, status=126)
+            assert not out and why in one_line(err), (out, err)
+            last = handoff("check", path, status=None)[0].splitlines()[-1]
+            assert last.endswith(err[len("handoff: "):].rstrip()), (last, err)
+        _, err = handoff("run", *flags, "cut", status=126, env={"PATH": support.directory})
+        assert "truncated" in one_line(err)
+
+
+def test_a_script_without_a_first_line_is_read_by_sh():
+    executable("script", b"echo read by sh $1\nexit 5\n")
+    executable("empty", b"")
+    for flags in ([], ["--stats"]):
+        env = {"PATH": f"{support.directory}:{os.environ['PATH']}"}
+        out, _ = handoff("run", *flags, "script", "x", status=5, env=env)
+        assert out == "read by sh x\n"
+        handoff("run", *flags, support.directory / "empty")
+
+
 def test_a_missing_library_is_said():
     _, err = handoff("run", "true", status=125, env={"HANDOFF_LIBRARY": "/no/such.so"})
     assert "/no/such.so" in one_line(err)
@@ -87,7 +122,21 @@ def test_a_library_path_that_ld_preload_cannot_hold():
     place = support.directory / "a b"
     place.mkdir()
     (place / "x.so").write_bytes(support.library.read_bytes())
-    one_line(handoff("run", "true", status=125, env={"HANDOFF_LIBRARY": place / "x.so"})[1])
+    _, err = handoff("run", "true", status=125, env={"HANDOFF_LIBRARY": place / "x.so"})
+    assert "LD_PRELOAD cannot hold" in one_line(err)
+
+
+def test_a_library_that_is_none_of_handoffs_is_said():
+    other = support.directory / "other.so"
+    support.compile_c(support.library.parent / "empty.c", other, "-shared", "-fPIC")
+    cut = support.directory / "cut.so"
+    cut.write_bytes(support.library.read_bytes()[:200])
+    for path, why in ((other, "not libhandoff.so"), (cut, "truncated"),
+                      ("/etc/passwd", "not a shared library"), ("/", "directory"),
+                      (shutil.which("true"), "not libhandoff.so")):
+        for flags in ([], ["--stats"]):
+            out, err = handoff("run", *flags, "echo", status=125, env={"HANDOFF_LIBRARY": path})
+            assert not out and why in one_line(err), err
 
 
 def test_library_beside_the_build():

@@ -1,6 +1,7 @@
 """Help, version, typos, and output that cannot be written."""
 import os
 import re
+import signal
 import subprocess
 
 import support
@@ -41,12 +42,18 @@ def test_misspelt_option_gets_the_nearest():
     for name in SUBCOMMANDS:
         status = 125 if name == "run" else 2
         assert "usage:" in one_line(handoff(name, "--hlep", status=status)[1])
-    assert "did you mean --format?" in one_line(handoff("stat", "1", "--fromat=json", status=2)[1])
+    _, err = handoff("stat", "1", "--fromat=json", status=2)
+    assert "unknown option --fromat (did you mean --format?); usage: " in one_line(err)
+    assert "did you mean" not in one_line(handoff("stat", "1", "--colour", status=2)[1])
+    assert "did you mean" not in one_line(handoff("config", "HANDOFF_FOO", status=2)[1])
     assert "unknown option -x" in one_line(handoff("stat", "-x", status=2)[1])
 
 
 def test_option_values():
-    one_line(handoff("stat", "1", "--format=jsno", status=2)[1])
+    _, err = handoff("stat", "1", "--format=jsno", status=2)
+    assert "unknown (did you mean json?); usage: " in one_line(err)
+    _, err = handoff("threads", "1", "--state=praked", status=2)
+    assert "unknown (did you mean parked?); usage: " in one_line(err)
     one_line(handoff("stat", "1", "--format", status=2)[1])
     one_line(handoff("stat", "1", "-i", "soon", status=2)[1])
     one_line(handoff("stat", "1", "-i0", status=2)[1])
@@ -69,13 +76,24 @@ def test_a_full_disk_is_reported():
             assert "No space left" in one_line(err), arguments
 
 
-def test_a_closed_pipe_is_reported():
-    for arguments in (["config"], ["check", "ls"]):
-        read_end, write_end = os.pipe()
-        os.close(read_end)
-        _, err = handoff(*arguments, status=1, stdout=write_end)
+def into_a_closed_pipe(*arguments, **options):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        return handoff(*arguments, stdout=write_end, **options)[1]
+    finally:
         os.close(write_end)
-        assert "Broken pipe" in one_line(err)
+
+
+def test_a_closed_pipe_ends_it_silently():
+    for arguments in (["config"], ["check", "ls"], ["stat", support.Page().pid], ["--help"]):
+        assert into_a_closed_pipe(*arguments, status=-signal.SIGPIPE) == "", arguments
+
+
+def test_a_closed_pipe_is_reported_where_sigpipe_is_ignored():
+    for arguments in (["config"], ["check", "ls"], ["stat", support.Page().pid], ["--help"]):
+        err = into_a_closed_pipe(*arguments, status=1, restore_signals=False)  # python ignores it
+        assert "Broken pipe" in one_line(err), arguments
 
 
 def test_a_closed_stdout_is_reported():
