@@ -114,8 +114,8 @@ static void print_markdown(void)
            "\n"
            "A bad value or an unknown `HANDOFF_` name is reported in one line and the default "
            "used; with\n"
-           "`HANDOFF_STRICT=1` the program exits with status 125 instead. An empty value counts "
-           "as unset.\n"
+           "`HANDOFF_STRICT=1` the program exits with status 125 instead, and so does "
+           "`handoff run -o` with such a one. An empty value counts as unset.\n"
            "\n"
            "`HANDOFF_LIBRARY`, read by the `handoff` command only, is the path of "
            "`libhandoff.so` to use.\n");
