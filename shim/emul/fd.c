@@ -411,9 +411,9 @@ static uint32_t wake_waiters(struct fdrec *rec, uint8_t dir, enum whom whom, enu
             if (wait_claim_or_mark(u, load_acquire(w->call_seq), why) != CLAIM_YES)
                 continue;
         } else {
-            w->state = FDW_WOKEN;
-            if (!wait_claim(u, w->seq, why))
+            if (!wait_claim(u, w->seq, why)) /* out of time, say: it makes no further call */
                 continue;
+            w->state = FDW_WOKEN;
             taken = true;
         }
         u->next = *list;
