@@ -67,6 +67,15 @@ def loaded(bench, command, *numbers):
     return [float(m.group(1)) for m in found], done.stdout
 
 
+def wrk(bench, url, connections, seconds):
+    if not shutil.which("wrk"):
+        raise bench.Failure("wrk is not installed (tools/deps installs it)")
+    (rate, tail), out = loaded(bench, ["wrk", "-c" + bench.count(connections, 10), "-t2", "-d%ds" % seconds, "--timeout", "20s", "--latency", url],
+                               r"Requests/sec:\s+([\d.]+)", r"99%\s+([\d.]+)")
+    unit = re.search(r"99%\s+[\d.]+(us|ms|s)", out).group(1)
+    return {"rate": rate, "tail": tail * {"us": 0.001, "ms": 1, "s": 1000}[unit]}
+
+
 def take_value(bench, port, line, answer):
     with socket.create_connection(("127.0.0.1", port), 10) as s:
         s.sendall(line)
@@ -98,20 +107,15 @@ def measure_memcached(bench, lib, scratch, seconds):
 def measure_apache(bench, lib, scratch, seconds):
     port = free_port()
     with serving(bench, apache.prepare(scratch, port), port, lib):
-        return ask(bench, port, 200, seconds, "http", "small")
+        return wrk(bench, "http://127.0.0.1:%d/small" % port, 200, seconds)
 
 
 def measure_stunnel(bench, lib, scratch, seconds):
     """TLS before an HTTP server, which runs natively."""
-    if not shutil.which("wrk"):
-        raise bench.Failure("wrk is not installed (tools/deps installs it)")
     behind, port = free_port(), free_port()
     command = stunnel.prepare(scratch, port, behind, lambda words: subprocess.run(words, check=True, stderr=subprocess.DEVNULL))
     with serving(bench, [bench.program("httpd"), str(behind)], behind, None), serving(bench, command, port, lib):
-        (rate, tail), out = loaded(bench, ["wrk", "-c" + bench.count(100, 10), "-t2", "-d%ds" % seconds, "--timeout", "20s", "--latency",
-                                           "https://127.0.0.1:%d/" % port], r"Requests/sec:\s+([\d.]+)", r"99%\s+([\d.]+)")
-    unit = re.search(r"99%\s+[\d.]+(us|ms|s)", out).group(1)
-    return {"rate": rate, "tail": tail * {"us": 0.001, "ms": 1, "s": 1000}[unit]}
+        return wrk(bench, "https://127.0.0.1:%d/" % port, 100, seconds)
 
 
 @contextlib.contextmanager
