@@ -1361,7 +1361,7 @@ long emul_vmsplice(struct frame *f)
     }
 }
 
-/* sendfile(2) to a stream that is ours alone: O_NONBLOCK for the length of each try, and the rest when there is room. To others
+/* sendfile(2) to a stream that is ours alone: O_NONBLOCK for the length of each try, and to a socket the rest when there is room. To others
  * natively: that there is no room (POLLOUT) does not say that it would wait. */
 long emul_sendfile(struct frame *f)
 {
@@ -1370,8 +1370,6 @@ long emul_sendfile(struct frame *f)
     enum fd_type t = rec ? fd_type(rec, out) : FD_FILE;
     if ((!fd_is_socket(t) && t != FD_PIPE) || fd_nonblock(rec, out) || f->r10 == 0)
         return native_sys(f);
-    struct fdrec *from = fd_rec((int)f->rsi);
-    bool file = !from || fd_type(from, (int)f->rsi) == FD_FILE; /* else short of what was there */
     struct fdcall c;
     struct frame g = *f;
     long done = 0;
@@ -1393,8 +1391,8 @@ long emul_sendfile(struct frame *f)
         if (r > 0) {
             done += r;
             g.r10 -= (uint64_t)r;
-            if (g.r10 && file)
-                continue; /* short: no room, or the end of the file: which of them the next try tells */
+            if (g.r10 && t != FD_PIPE) /* to a pipe it ends with what there was, or was room for */
+                continue;              /* short: no room, or the end of the file: which of them the next try tells */
         }
         if (r != -EAGAIN) {
             fdcall_pass_on(&c, DIR_OUT);

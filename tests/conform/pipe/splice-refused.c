@@ -1,4 +1,5 @@
-/* splice and tee from a socket without data that the kernel refuses do not wait; sendfile from what is no file ends with what was there. */
+/* splice and tee from a socket without data that the kernel refuses do not wait; sendfile to a pipe ends with what was there, or there was
+ * room for. */
 #include "../t.h"
 #include <sys/sendfile.h>
 
@@ -50,6 +51,11 @@ int main(void)
     CHECK_OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, datagrams));
     t_write_all(datagrams[1], "efghi", 5);
     sends(datagrams[0], datagrams[1], "datagrams");
+
+    int file = memfd_create("large", MFD_CLOEXEC);
+    CHECK_OK(ftruncate(file, 1 << 20));
+    ssize_t n = sendfile(pipe_ends[1], file, NULL, 1 << 20); /* nobody reads */
+    CHECK(n > 0 && n <= fcntl(pipe_ends[1], F_GETPIPE_SZ));
 
     CHECK_OK(close(pipe_ends[0]));
     refused(splice(socket_ends[0], NULL, pipe_ends[1], NULL, 100, 0), EPIPE, "splice to a pipe nobody reads");
