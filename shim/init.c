@@ -161,7 +161,7 @@ static const char *refused_call(void)
 }
 
 /* A seccomp filter may kill who makes a call that it forbids. So where there is one a child tries them, and others that we make anyway: true, it
- * was killed. It sends no SIGCHLD, and nobody but us waits for such a child. */
+ * was killed. It sends no SIGCHLD, and nobody but us waits for such a child. (handoff check tries the same: tools/inspect_kernel.c.) */
 static bool calls_kill(void)
 {
     enum { WALL = 0x40000000, NO_CORE = 4 /* RLIMIT_CORE */ };

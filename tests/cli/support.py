@@ -32,6 +32,14 @@ def prepare(build_directory, scratch):
     compile_c(ROOT / "tests/cli/fakepage.c", fakepage, "-std=gnu17", "-O1", f"-I{ROOT}")
 
 
+def executable(name, content):
+    """An executable file of that content, bytes or text, in the tests' directory."""
+    path = directory / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(0o755)
+    return path
+
+
 def compile_c(source, output, *flags, compiler=None):
     subprocess.run([compiler or os.environ.get("CC", "cc"), *flags, str(source), "-o", str(output)],
                    check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT)

@@ -79,19 +79,12 @@ def test_commands_that_cannot_run():
         assert "/no/such/interpreter" in one_line(err)
 
 
-def executable(name, content):
-    path = support.directory / name
-    path.write_bytes(content)
-    path.chmod(0o755)
-    return path
-
-
 def test_a_damaged_program_is_not_read_as_shell_commands():
     true = pathlib.Path(shutil.which("true")).read_bytes()
-    cut = executable("cut", true[:100] + b"\necho read by sh\n")
-    relocatable = executable("object", true[:16] + b"\1\0" + true[18:] + b"\necho read by sh\n")
-    arm = executable("arm", true[:18] + b"\xb7\0" + true[20:])
-    behind = executable("behind", f"#!{cut}\necho read by sh\n".encode())
+    cut = support.executable("cut", true[:100] + b"\necho read by sh\n")
+    relocatable = support.executable("object", true[:16] + b"\1\0" + true[18:] + b"\necho read by sh\n")
+    arm = support.executable("arm", true[:18] + b"\xb7\0" + true[20:])
+    behind = support.executable("behind", f"#!{cut}\necho read by sh\n".encode())
     for flags in ([], ["--stats"]):
         for path, why in ((cut, "truncated"), (relocatable, "not a program"),
                           (arm, "another machine"), (behind, "truncated")):
@@ -104,8 +97,8 @@ def test_a_damaged_program_is_not_read_as_shell_commands():
 
 
 def test_a_script_without_a_first_line_is_read_by_sh():
-    executable("script", b"echo read by sh $1\nexit 5\n")
-    executable("empty", b"")
+    support.executable("script", b"echo read by sh $1\nexit 5\n")
+    support.executable("empty", b"")
     for flags in ([], ["--stats"]):
         env = {"PATH": f"{support.directory}:{os.environ['PATH']}"}
         out, _ = handoff("run", *flags, "script", "x", status=5, env=env)
