@@ -246,9 +246,10 @@ long quantum_look(struct frame *f, long ret)
 {
     (void)f;
     struct worker *w = worker_self();
-    if (load_relaxed(&w->native) || load_relaxed(&w->claim) != CLAIM_HELD || w->cur->wired || !quantum_over(w))
+    if (load_relaxed(&w->native) || load_relaxed(&w->claim) != CLAIM_HELD || !quantum_over(w))
         return ret;
     hook_enter();
+    wire_move(); /* who is to be wired soon must not be queued as if it were at home */
     w = worker_self(); /* it might have had to wait for a proc, which then is a new slice */
     if (quantum_over(w))
         give_way(w, w->cur, quantum_g0);
