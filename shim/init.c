@@ -58,7 +58,6 @@
 #undef P
 #define P(x) ((long)(uintptr_t)(x))
 
-extern const emul_handler syscall_table[SYSCALL_TABLE_SIZE];
 void handoff_entry(void);
 void handoff_vdso_entry(void);
 
@@ -103,9 +102,7 @@ static int want_site(int nr, const char *object, void *context)
 {
     (void)object;
     (void)context;
-    if (nr < 0 || nr >= SYSCALL_TABLE_SIZE)
-        return INTERCEPT_NATIVE;
-    return syscall_table[nr] ? INTERCEPT_PATCH : INTERCEPT_NATIVE;
+    return nr >= 0 && emul_handler_of((uint64_t)nr) ? INTERCEPT_PATCH : INTERCEPT_NATIVE;
 }
 
 static void *(*real_dlopen)(const char *, int);

@@ -49,6 +49,13 @@ typedef long (*emul_handler)(struct frame *f);
 #undef SYS
 #undef BLOCK
 
+/* Who handles a call; NULL: nobody. */
+extern const int32_t handlers[SYSCALL_TABLE_SIZE]; /* arch/x86_64/table.S */
+static inline emul_handler emul_handler_of(uint64_t nr)
+{
+    return nr < SYSCALL_TABLE_SIZE && handlers[nr] ? (emul_handler)((uintptr_t)handlers + (uintptr_t)(intptr_t)handlers[nr]) : NULL;
+}
+
 /* ---- native calls (native.c) ---- */
 long sys_intr(struct frame *f); /* entry.S: the call, unless a signal waits */
 /* The call in f natively, in system call state; EINTR from a poke becomes ERESTART*. From

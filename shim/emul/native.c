@@ -268,13 +268,3 @@ long native_block(struct frame *f)
     hook_exit();
     return r;
 }
-
-#define EMUL(name, handler) [__NR_##name] = handler,
-#define SYS(name)           [__NR_##name] = native_sys,
-#define BLOCK(name)         [__NR_##name] = native_block,
-const emul_handler syscall_table[SYSCALL_TABLE_SIZE] = {
-#include "../syscalls.def"
-};
-#undef EMUL
-#undef SYS
-#undef BLOCK

@@ -18,7 +18,6 @@
 #define CLONE_VM    0x00000100u
 #define CLONE_VFORK 0x00004000u
 
-extern const emul_handler syscall_table[SYSCALL_TABLE_SIZE];
 long after_vfork(struct frame *f);
 
 /* The kernel mask that a child is to inherit. */
@@ -113,7 +112,7 @@ long after_vfork(struct frame *f)
 {
     process_vforked(worker_self());
     mask_for_worker();
-    emul_handler h = f->nr < SYSCALL_TABLE_SIZE ? syscall_table[f->nr] : NULL;
+    emul_handler h = emul_handler_of(f->nr);
     return h ? h(f) : sys_intr(f);
 }
 

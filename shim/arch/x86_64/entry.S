@@ -19,7 +19,7 @@
 #include "bases.h"
 #include "../../intercept/stub_layout.h"
 
-        .hidden syscall_table
+        .hidden handlers
         .hidden sigreturn_prepare
         .hidden sigreturn_pending
         .hidden sigreturn_native
@@ -149,10 +149,11 @@ entry_probe:                                /* here a fault is the program's sti
 1:      PUSH_SITE
         cmpq    $SYSCALL_TABLE_SIZE, %rax
         jae     .Lpass                      /* unsigned: negative numbers too */
-        leaq    syscall_table(%rip), %rcx
-        movq    (%rcx,%rax,8), %rcx         /* the handler; 0: pass */
+        leaq    handlers(%rip), %r11
+        movslq  (%r11,%rax,4), %rcx         /* how far the handler is from there; 0: pass */
         testq   %rcx, %rcx
         jz      .Lpass
+        addq    %r11, %rcx
 
         /* Calls that are the kernel's own business: no C. */
         leaq    native_sys(%rip), %r11
@@ -209,8 +210,9 @@ fast_jump:                                  /* program code already */
         .cfi_restore_state
 .Lfast_not: /* a signal waits, or the call may block: the long way */
         movl    $0, %gs:WORKER_SYSNO1
-        leaq    syscall_table(%rip), %rcx
-        movq    (%rcx,%rax,8), %rcx
+        leaq    handlers(%rip), %r11
+        movslq  (%r11,%rax,4), %rcx
+        addq    %r11, %rcx
         jmp     .Lemul
 .Lfast_slow: /* as an emulated call after its system call: fast_settle(frame, result) */
         .cfi_remember_state
