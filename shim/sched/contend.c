@@ -20,9 +20,9 @@
 enum {
     PUT_OFF_NS = 4000,
     BEFORE_LOOKS_NS = 500,
-    LOOK_NS = 60, /* between two looks, at least */
+    LOOK_NS = 150, /* between two looks, at least. Each fetches the line, which takes up to 100 ns, and as long until the holder has it back */
     LOOKS = 8,
-    CHANGES = 3,  /* among them: more than a lock shows that is held for a microsecond */
+    CHANGES = 2,  /* among them: more than a lock mostly shows that is held for a microsecond */
     PUT_OFF = 64, /* dispatches, between two probes */
     LEAVE = 4,      /* likewise, not put off; at most: */
     LEAVE_MOST = 1024,

@@ -16,7 +16,9 @@ static void sched_setup(uint32_t nprocs, uint32_t nthreads)
     char *none[] = {NULL};
     options_parse(none, NULL); /* the defaults */
     options.stats = false;
+    clock_begin(); /* a tick is not a nanosecond */
     cr_assert_eq(stats_init(nprocs, 1, nthreads), 0);
+    clock_init();
     sched.nprocs = sched.nprocs_seen = sched.nprocs_most = nprocs;
     sched.procs = aligned_alloc(64, nprocs * sizeof *sched.procs);
     threads = aligned_alloc(64, nthreads * sizeof *threads);
