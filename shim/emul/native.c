@@ -80,51 +80,72 @@ static inline void show_syscall(struct uthread *u, long nr)
  *
  * A call that may or may not block (a file's data may be cached or not) keeps its proc, and sysmon takes it back after
  * 20 us and more, if work waits. Where a user thread's calls are found to block again and again that is too late: 64 threads reading a
- * cold file would keep all procs standing. So each user thread remembers, per call (by a few bits of its number): a proc
- * taken during the call makes the next one likely to block, and it gives the proc away beforehand; calls in which it then does not
- * sleep unmake it. (Not their time: a send of a few bytes takes as long where the kernel runs somebody else meanwhile, or has much to do
- * itself, and then there is no CPU that others could use. By their time where the kernel must not be asked.) And it does not ask for a proc
+ * cold file would keep all procs standing. So each user thread remembers, per call (by a few bits of its number), how things stand:
+ *
+ *   0                 nothing is known against it: nobody asks
+ *   1..SUSPECT        a proc was taken during one of the last calls. They keep their proc, but are asked whether the kernel thread slept
+ *   LIKELY and more   it slept: a call is likely to block, and gives the proc away beforehand
+ *
+ * One that sleeps adds much, one that does not takes one away: where one in thirty sleeps, to take a proc for that one costs more than all of them do
+ * without (a read of a cold file, from a fast disk, seldom sleeps). What counts is the sleep, not the time: a send of a few bytes takes as long where the
+ * kernel runs somebody else meanwhile, or has much to do itself, and then there is no CPU that others could use. (By their time where the kernel must
+ * not be asked, and then one adds little.) And a thread does not ask for a proc
  * again when such a call ends: it goes on as an ordinary kernel thread, at no more cost than natively, until it needs the scheduler
  * (hook_enter) or stops to block. So a thread that does nothing but read files disturbs the procs no more than another process would.
  */
-enum { BLOCKS_LIKELY = 4, BLOCKS_MOST = 12, FORGET_CALLS = 256 };
+enum { SUSPECT = 31, LIKELY = SUSPECT + 1, SLEPT = 32, LONG = 4, LONG_MOST = LIKELY + 8, MOST = 128, FORGET_CALLS = 256 };
 
 static inline uint8_t *blocks_of(struct uthread *u, uint64_t nr)
 {
     return &u->blocks[(nr ^ nr >> 4) % sizeof u->blocks];
 }
 
-static cold void note_blocked(struct uthread *u, uint64_t nr)
+static cold void raise_to(struct uthread *u, uint8_t *b, unsigned to)
 {
-    uint8_t *b = blocks_of(u, nr);
-    *b = *b < BLOCKS_MOST - BLOCKS_LIKELY ? *b + BLOCKS_LIKELY : BLOCKS_MOST;
+    if (*b < to)
+        *b = (uint8_t)to;
     fetch_or(&u->attn, (uint32_t)ATTN_BLOCKS);
 }
 
-static void none_likely(struct uthread *u)
+static cold void none_left(struct uthread *u)
 {
     for (size_t i = 0; i < sizeof u->blocks; i++)
-        if (u->blocks[i] >= BLOCKS_LIKELY)
+        if (u->blocks[i])
             return;
     fetch_and(&u->attn, ~(uint32_t)ATTN_BLOCKS);
 }
 
-static cold void note_short(struct uthread *u, uint64_t nr)
+/* A call of which something is known or suspected, that took so many ticks. */
+struct sleep {
+    uint64_t waits;
+    bool known;
+};
+static struct sleep sleep_ask(void)
+{
+    struct sleep s = {0, false};
+    s.known = own_waits(&s.waits);
+    return s;
+}
+static cold void sleep_note(struct uthread *u, uint64_t nr, struct sleep before, uint64_t took)
 {
     uint8_t *b = blocks_of(u, nr);
-    if (*b)
-        --*b;
-    none_likely(u);
+    const bool lasted = (int64_t)took >= sched.retake_tsc / 2;
+    const struct sleep after = lasted ? sleep_ask() : before;
+    if (lasted && before.known && after.known && after.waits != before.waits)
+        raise_to(u, b, *b < MOST - SLEPT ? *b + SLEPT : MOST);
+    else if (lasted && !(before.known && after.known))
+        raise_to(u, b, *b < LONG_MOST - LONG ? *b + LONG : LONG_MOST);
+    else if (*b && !--*b)
+        none_left(u);
 }
 
-/* Many calls since that are not likely to block: what did may never be called again, and until that is forgotten every call goes the
+/* Many calls since of which nothing is suspected: what did block may never be called again, and until that is forgotten every call goes the
  * long way (entry.S). */
 static cold void note_others(struct uthread *u)
 {
     for (size_t i = 0; i < sizeof u->blocks; i++)
-        if (u->blocks[i])
-            u->blocks[i]--;
-    none_likely(u);
+        u->blocks[i] -= (u->blocks[i] + 7) / 8;
+    none_left(u);
 }
 
 static void want_proc(void)
@@ -137,7 +158,7 @@ static void want_proc(void)
 static cold void after_taking(uint64_t nr)
 {
     if (load_relaxed(&worker_self()->claim) == CLAIM_LOST) {
-        note_blocked(uthread_self(), nr);
+        raise_to(uthread_self(), blocks_of(uthread_self(), nr), SUSPECT);
         if (run_without_proc())
             return;
     }
@@ -145,13 +166,17 @@ static cold void after_taking(uint64_t nr)
 }
 
 static cold long native_likely(struct frame *f);
+static cold long native_suspect(struct frame *f);
 
 long native_sys(struct frame *f)
 {
     struct worker *w = worker_self();
     if (unlikely(load_relaxed(&w->cur->attn) & ATTN_BLOCKS)) {
-        if (load_relaxed(&w->claim) == CLAIM_LOST || *blocks_of(w->cur, f->nr) >= BLOCKS_LIKELY)
+        uint8_t known = *blocks_of(w->cur, f->nr);
+        if (load_relaxed(&w->claim) == CLAIM_LOST || known >= LIKELY)
             return native_likely(f);
+        if (known)
+            return native_suspect(f);
         if (w->systick % FORGET_CALLS == 0)
             note_others(w->cur);
     }
@@ -160,6 +185,21 @@ long native_sys(struct frame *f)
     long r = sys_intr(f);
     store_relaxed(&w->sysno1, 0u);
     fence_compiler();
+    if (unlikely(load_relaxed(&w->claim) != CLAIM_HELD))
+        after_taking(f->nr);
+    return settle(f, r);
+}
+
+static long native_suspect(struct frame *f)
+{
+    struct worker *w = worker_self();
+    struct sleep before = sleep_ask();
+    uint64_t since = tsc_now();
+    store_relaxed(&w->systick, w->systick + 1);
+    store_relaxed(&w->sysno1, (uint32_t)f->nr + 1);
+    long r = sys_intr(f);
+    store_relaxed(&w->sysno1, 0u);
+    sleep_note(w->cur, f->nr, before, tsc_now() - since);
     if (unlikely(load_relaxed(&w->claim) != CLAIM_HELD))
         after_taking(f->nr);
     return settle(f, r);
@@ -226,13 +266,10 @@ static long call_away(struct frame *f, uint64_t *took)
 static long native_likely(struct frame *f)
 {
     struct uthread *u = worker_self()->cur;
-    uint64_t took, before, after;
-    bool known = own_waits(&before);
+    uint64_t took;
+    struct sleep before = sleep_ask();
     long r = call_away(f, &took);
-    if ((int64_t)took >= sched.retake_tsc / 2 && !(known && own_waits(&after) && after == before))
-        note_blocked(u, f->nr);
-    else
-        note_short(u, f->nr);
+    sleep_note(u, f->nr, before, took);
     if (!(load_relaxed(&u->attn) & ATTN_BLOCKS) || !run_without_proc())
         want_proc();
     return settle(f, r);

@@ -82,7 +82,7 @@ struct uthread *uthread_alloc(void)
     u->timer_slack = 0;
     u->sigmask_restore = false;
     u->restart_when = 0;
-    memset(u->blocks, chaos(2) ? 12 : 0, sizeof u->blocks);
+    memset(u->blocks, chaos(2) ? 40 : 0, sizeof u->blocks);
     if (u->blocks[0]) /* chaos: it begins as one that blocks (native.c) */
         u->attn = ATTN_BLOCKS;
     u->sig.mask = 0;

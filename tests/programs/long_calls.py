@@ -1,8 +1,9 @@
-"""Calls that take long without a sleep: a proc taken in some of them does not make all the next give theirs away beforehand."""
+"""Which calls give their proc away beforehand: not those that take long without a sleep, but those of a kind of which some sleep."""
 
 from common import Failure
 
 CALLS = 4 * 200
+SLEEPS = 100
 
 
 def run(context):
@@ -13,5 +14,16 @@ def run(context):
         context.info.update({"retaken": counts["retakes"]["syscall"], "blocking": blocking})
         if blocking > CALLS / 3:
             raise Failure("%s of %s calls were taken for blocking" % (blocking, CALLS))
+    context.ended(process)
+    return {}
+
+
+def seldom_sleeps(context):
+    process = context.until_done("seldom_sleeps", HANDOFF_PROCS="1")
+    if context.lib:
+        taken = context.page(process.pid)["counters"]["retakes"]["syscall"]
+        context.info.update({"retaken": taken})
+        if taken > SLEEPS / 3:
+            raise Failure("the proc was taken in %s of %s calls that slept" % (taken, SLEEPS))
     context.ended(process)
     return {}
