@@ -199,6 +199,7 @@ static long native_suspect(struct frame *f)
     store_relaxed(&w->sysno1, (uint32_t)f->nr + 1);
     long r = sys_intr(f);
     store_relaxed(&w->sysno1, 0u);
+    fence_compiler();
     sleep_note(w->cur, f->nr, before, tsc_now() - since);
     if (unlikely(load_relaxed(&w->claim) != CLAIM_HELD))
         after_taking(f->nr);
@@ -234,8 +235,8 @@ static long block_counted(struct frame *f)
     return settle(f, r);
 }
 
-/* Without a proc, whether or not there is one now. From hook == 0; after it there is none. */
-static long call_away(struct frame *f, uint64_t *took)
+/* Without a proc, whether or not there is one now, and asked whether it slept if the caller wants to know. From hook == 0; after it there is no proc. */
+static long call_away(struct frame *f, struct sleep *before, uint64_t *took)
 {
     struct worker *w = worker_self();
     struct uthread *u = w->cur;
@@ -248,6 +249,8 @@ static long call_away(struct frame *f, uint64_t *took)
     } else
         COUNT_SHARED(sys_block);
     show_syscall(u, (long)f->nr);
+    if (before)
+        *before = sleep_ask(); /* of this kernel thread: it was another's that waited for a proc */
     uint64_t since = tsc_now();
     store_relaxed(&u->pub->since, since);
     if (owned)
@@ -266,9 +269,9 @@ static long call_away(struct frame *f, uint64_t *took)
 static long native_likely(struct frame *f)
 {
     struct uthread *u = worker_self()->cur;
+    struct sleep before;
     uint64_t took;
-    struct sleep before = sleep_ask();
-    long r = call_away(f, &took);
+    long r = call_away(f, &before, &took);
     sleep_note(u, f->nr, before, took);
     if (!(load_relaxed(&u->attn) & ATTN_BLOCKS) || !run_without_proc())
         want_proc();
@@ -278,7 +281,7 @@ static long native_likely(struct frame *f)
 long native_wait(struct frame *f)
 {
     uint64_t took;
-    long r = call_away(f, &took);
+    long r = call_away(f, NULL, &took);
     if (!run_without_proc())
         want_proc();
     return settle(f, r);
