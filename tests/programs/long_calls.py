@@ -19,7 +19,7 @@ def run(context):
 
 
 def seldom_sleeps(context):
-    process = context.until_done("seldom_sleeps", HANDOFF_PROCS="1")
+    process = context.until_done("seldom_sleeps", HANDOFF_RETAKE="1ms", HANDOFF_PROCS="1")
     if context.lib:
         taken = context.page(process.pid)["counters"]["retakes"]["syscall"]
         context.info.update({"retaken": taken})

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 100, SHORT = 9, AWAY_NS = 2000000 };
+enum { ROUNDS = 100, SHORT = 9, AWAY_NS = 4000000 };
 
 static char dir[] = "/tmp/seldom-sleeps-XXXXXX", fifo[64];
 static sem_t asked, answered;
