@@ -182,6 +182,7 @@ static bool calls_kill(void)
         for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
             sys3(calls[i].nr, calls[i].a, calls[i].b, calls[i].c);
         refused_call();
+        bases_try(options.debug.arch_prctl);
         sys1(__NR_exit_group, 0);
     }
     int status = 0; /* every signal is blocked: nothing interrupts us */

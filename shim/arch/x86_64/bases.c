@@ -91,11 +91,24 @@ static bool traced(void)
     return false;
 }
 
-bool bases_probe(bool call, const char **why)
+static bool kernel_keeps(void)
 {
     enum { AT_HWCAP2 = 26, HWCAP2_FSGSBASE = 2 };
+    return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+}
+
+void bases_try(bool call)
+{
+    if (kernel_keeps() && !call)
+        return;
+    tell(0, 0);
+    sys3(__NR_mincore, 1 /* not aligned */, 0, 0);
+}
+
+bool bases_probe(bool call, const char **why)
+{
     uint8_t page_0;
-    bool kept = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+    bool kept = kernel_keeps();
     if (!kept && !cpu_takes()) {
         *why = "this CPU or kernel has no FSGSBASE instructions (Linux 5.9 and later have)";
         return false;

@@ -38,6 +38,9 @@ extern uint32_t bases_kind;
 /* Which of them it is to be; false with *why when none will do. `call`: BASES_CALL is asked for. A process with one thread, any signal mask. */
 bool bases_probe(bool call, const char **why);
 
+/* The system calls that this makes and that nobody else does, in forms that do nothing: for a child that tries whether a filter kills for them. */
+void bases_try(bool call);
+
 /* The calling kernel thread is this worker's from now on, and runs program code with this FS base, or none as yet: 0. Signal-safe. */
 void bases_worker(const void *worker, uint64_t fs);
 /* It is nobody's any more, and runs program code with this FS base: a fork child. Signal-safe. */

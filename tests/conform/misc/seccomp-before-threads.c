@@ -61,7 +61,7 @@ int main(void)
         SYS_readlink, SYS_sigaltstack, SYS_arch_prctl, SYS_newfstatat, SYS_io_uring_setup, SYS_sched_getattr,
         SYS_getsockopt, SYS_fstat, SYS_poll, SYS_recvfrom, SYS_ioctl, SYS_fcntl, SYS_prctl, SYS_set_tid_address,
         SYS_kill, SYS_tgkill, SYS_lstat, SYS_close_range, SYS_prlimit64, SYS_getrusage, SYS_timer_create,
-        SYS_getdents64, SYS_gettid, SYS_epoll_pwait2,
+        SYS_getdents64, SYS_gettid, SYS_epoll_pwait2, SYS_mincore,
     };
     static const unsigned actions[] = {SECCOMP_RET_TRAP, SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_ERRNO | ENOSYS, SECCOMP_RET_KILL_PROCESS};
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
