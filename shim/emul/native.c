@@ -115,7 +115,7 @@ static cold void none_left(struct uthread *u)
     fetch_and(&u->attn, ~(uint32_t)ATTN_BLOCKS);
 }
 
-/* A call of which something is known or suspected, that took so many ticks. */
+/* How often this kernel thread has slept so far; not known where the kernel must not be asked. */
 struct sleep {
     uint64_t waits;
     bool known;

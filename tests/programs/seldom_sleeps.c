@@ -1,5 +1,8 @@
 /* A thread whose calls of one kind seldom sleep: each tenth open(2) is of a FIFO that nobody has opened yet; another thread opens it a moment
  * later. A third always wants to run. Prints "done", and ends with its standard input. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -59,7 +62,12 @@ int main(void)
     void *(*const what[])(void *) = {opens, answers, runs};
     sem_init(&asked, 0, 0);
     sem_init(&answered, 0, 0);
-    if (!mkdtemp(dir) || snprintf(fifo, sizeof fifo, "%s/fifo", dir) < 0 || mkfifo(fifo, 0600) != 0)
+    if (!mkdtemp(dir) || snprintf(fifo, sizeof fifo, "%s/fifo", dir) < 0)
+        return 1;
+    int made = mkfifo(fifo, 0600), path = open(fifo, O_PATH);
+    unlink(fifo); /* however this ends, nothing stays behind */
+    rmdir(dir);
+    if (made != 0 || path < 0 || snprintf(fifo, sizeof fifo, "/proc/self/fd/%d", path) < 0)
         return 1;
     for (int i = 0; i < 3; i++)
         if (pthread_create(&threads[i], NULL, what[i], NULL) != 0)
@@ -68,8 +76,6 @@ int main(void)
     pthread_join(threads[1], NULL);
     __atomic_store_n(&over, 1, __ATOMIC_RELAXED);
     pthread_join(threads[2], NULL);
-    unlink(fifo);
-    rmdir(dir);
     puts("done");
     fflush(stdout);
     char byte;
