@@ -3,6 +3,8 @@
  * whether a complaint may promise the default. */
 #include "options.h"
 
+#include "base/base.h"
+
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -339,15 +341,12 @@ struct text {
 __attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
 {
     __builtin_va_list list;
-    int n;
 
     if (t->length + 1 >= t->size)
         return;
     __builtin_va_start(list, format);
-    n = vsnprintf(t->start + t->length, t->size - t->length, format, list);
+    t->length += vformat(t->start + t->length, t->size - t->length, format, list);
     __builtin_va_end(list);
-    if (n > 0)
-        t->length += (size_t)n < t->size - t->length ? (size_t)n : t->size - t->length - 1;
 }
 
 /* Text of the user's: control characters would break the one line that it goes into. */
@@ -372,14 +371,14 @@ static void put_duration(struct text *t, int64_t ns)
 {
     char digits[16];
     unsigned i = 0;
-    int n;
+    size_t n;
 
     while (i < UNITS - 1 && ns < units[i].ns)
         i++;
     put(t, "%lld", (long long)(ns / units[i].ns));
     if (ns % units[i].ns) {
-        n = snprintf(digits, sizeof digits, "%lld",
-                     (long long)(ns % units[i].ns + units[i].ns)); /* 1, then the padded fraction */
+        n = format(digits, sizeof digits, "%lld",
+                   (long long)(ns % units[i].ns + units[i].ns)); /* 1, then the padded fraction */
         while (n > 1 && digits[n - 1] == '0')
             digits[--n] = 0;
         put(t, ".%s", digits + 1);

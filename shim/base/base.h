@@ -38,7 +38,7 @@ int memcmp(const void *a, const void *b, size_t n);
 _Noreturn void fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Report at a level of options.h (enum option_log). Any context but async handlers. Formats:
- * %s %d %u %x %lx %ld %lu %p %c. At most 1 KiB. */
+ * %s %.*s %d %u %x %lx %ld %lld %lu %p %c. At most 1 KiB. */
 void report(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* What errno `error` means, in a few words. Any context; what is not known by name shares one buffer. */
