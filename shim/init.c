@@ -4,18 +4,19 @@
  * step can be undone until the one marked (*); a failure leaves the process native, with a reason.
  *
  *   1 look        CPU (FSGSBASE), kernel (membarrier), other threads, MATCH       nothing changed
- *   2 plan        intercept_scan: sites, windows, stubs                           memory only
+ *   2 plan        intercept_scan: sites, windows, stubs, those of the vDSO too    memory only
  *   3 page        statistics, clock                                               a file
  *   4 build       procs, worker 0, tables, poller                                 memory, two descriptors
  *   5 patch       intercept_apply: the stubs pass everything while GS is 0        text; reverted on failure
  *   6 signals     mask, actions, sigd                                             (*)
  *   7 thread 1    rseq and tid address of the kernel thread let go, GS set: hooks are live
- *   8 sysmon
+ *   8 sysmon is due, and starts once there is another thread
  *
  * A fork child is dormant again, its text patched already: it begins at 1 and skips 2 and 5.
  */
 #define _GNU_SOURCE
 #include "arch/x86_64/bases.h"
+#include "base/arena.h"
 #include "base/base.h"
 #include "base/sys.h"
 #include "emul/emul.h"
@@ -46,6 +47,7 @@
 #undef EALREADY
 #undef EINPROGRESS
 #undef P
+#include <errno.h>
 #include <dlfcn.h>
 #include <fnmatch.h>
 #include <link.h>
@@ -105,11 +107,22 @@ static int want_site(int nr, const char *object, void *context)
     return nr >= 0 && emul_handler_of((uint64_t)nr) ? INTERCEPT_PATCH : INTERCEPT_NATIVE;
 }
 
-static void *(*real_dlopen)(const char *, int);
-static void find_dlopen(void)
+/* The vDSO asks the kernel for CPU clocks, by an instruction of its own (emul/cputime.c). Where it cannot be written to
+ * (a kernel that seals it), CLOCK_THREAD_CPUTIME_ID stays the worker's. */
+static int want_cpu_clocks(int nr, const char *object, void *context)
 {
-    if (!real_dlopen)
-        real_dlopen = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+    (void)object;
+    (void)context;
+    return nr == __NR_clock_gettime || nr == __NR_clock_getres ? INTERCEPT_PATCH : INTERCEPT_NATIVE;
+}
+
+/* To look a symbol up takes 40 us in a new process: only when it is wanted. */
+static void *real_dlopen(const char *file, int mode)
+{
+    static void *(*real)(const char *, int);
+    if (!real)
+        real = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+    return real(file, mode);
 }
 
 static struct intercept_config intercept_config(bool others)
@@ -123,10 +136,11 @@ static struct intercept_config intercept_config(bool others)
  * still stay out. An answer that only the kernel itself gives means that the call came through. */
 static const char *refused_call(void)
 {
-    static const struct {
+    static const uint64_t zeros[16], bad[3] = {0, ~0ull /* the flags */, 0};
+    const struct {
         const char *name;
         long nr, a, b, c, d;
-    } calls[] = {
+    } calls[] = { /* No bad addresses: for the kernel to find out about one takes it microseconds. */
         {"clone", __NR_clone, 0x10000 /* CLONE_THREAD alone */, 0, 0, 0},
         {"futex", __NR_futex, 1 /* not aligned */, 129 /* FUTEX_WAKE_PRIVATE */, 0, 0},
         {"epoll_create1", __NR_epoll_create1, -1, 0, 0, 0},
@@ -135,15 +149,15 @@ static const char *refused_call(void)
         {"eventfd2", __NR_eventfd2, 0, -1, 0, 0},
         {"tgkill", __NR_tgkill, 0, 0, 0, 0},
         {"rt_sigtimedwait", __NR_rt_sigtimedwait, 0, 0, 0, 0},
-        {"rt_tgsigqueueinfo", __NR_rt_tgsigqueueinfo, 0, 0, 0, 0},
-        {"sigaltstack", __NR_sigaltstack, 1, 0, 0, 0},
+        {"rt_tgsigqueueinfo", __NR_rt_tgsigqueueinfo, 0, 0, 0, P(zeros)},
+        {"sigaltstack", __NR_sigaltstack, P(bad), 0, 0, 0},
         {"getsockopt", __NR_getsockopt, -1, 0, 0, 0},
         {"recvfrom", __NR_recvfrom, -1, 0, 0, 0},
-        {"poll", __NR_poll, 1, 1, 0, 0},
+        {"poll", __NR_poll, P(zeros), -1, 0, 0},
         {"fcntl", __NR_fcntl, -1, 1 /* F_GETFD */, 0, 0},
         {"ioctl", __NR_ioctl, -1, 0, 0, 0},
         {"fstat", __NR_fstat, -1, 0, 0, 0},
-        {"prctl", __NR_prctl, 16 /* PR_GET_NAME */, 1, 0, 0},
+        {"prctl", __NR_prctl, 1 /* PR_SET_PDEATHSIG */, -1, 0, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
         long r = -sys4(calls[i].nr, calls[i].a, calls[i].b, calls[i].c, calls[i].d);
@@ -189,10 +203,15 @@ static bool calls_kill(void)
     return child > 0 && sys4(__NR_wait4, child, P(&status), WALL, 0) == child && (status & 0x7f) != 0;
 }
 
+/* ld: our code lies between. */
+extern __attribute__((visibility("hidden"))) char __ehdr_start[], etext[];
+
 #define SPACE_LEAST (2ul << 30)
 
-/* Resolved by ld.so: a dlsym that finds nothing makes an error message first. */
+/* Resolved by ld.so: a dlsym takes 20 us in a new process, and one that finds nothing makes an error message first. */
 extern __attribute__((weak, visibility("default"))) void __asan_init(void), __tsan_init(void), __msan_init(void);
+extern __attribute__((weak, visibility("default"))) const ptrdiff_t __rseq_offset; /* glibc 2.35 */
+extern __attribute__((weak, visibility("default"))) const unsigned int __rseq_size;
 
 static bool look(void)
 {
@@ -249,11 +268,9 @@ static bool look(void)
 static void let_go(void)
 {
     static int dummy_tid;
-    const ptrdiff_t *off = dlsym(RTLD_DEFAULT, "__rseq_offset");
-    const unsigned *size = dlsym(RTLD_DEFAULT, "__rseq_size");
-    if (off && size && *size) {
-        char *area = (char *)__builtin_thread_pointer() + *off;
-        unsigned sizes[] = {32, *size, (*size + 31) & ~31u};
+    if (&__rseq_offset && &__rseq_size && __rseq_size) {
+        char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+        unsigned sizes[] = {32, __rseq_size, (__rseq_size + 31) & ~31u};
         for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
             if (sys4(__NR_rseq, P(area), sizes[i], 1 /* UNREGISTER */, 0x53053053) == 0) {
                 ((volatile int *)area)[1] = -1; /* cpu_id: uninitialised */
@@ -277,27 +294,6 @@ static void refuse(const char *fmt, const char *detail, const char *error)
     }
 }
 
-static int want_cpu_clocks(int nr, const char *object, void *context)
-{
-    (void)object;
-    (void)context;
-    return nr == __NR_clock_gettime || nr == __NR_clock_getres ? INTERCEPT_PATCH : INTERCEPT_NATIVE;
-}
-
-/* The vDSO asks the kernel for CPU clocks, by an instruction of its own (emul/cputime.c). Where it cannot be written to
- * (a kernel that seals it), CLOCK_THREAD_CPUTIME_ID stays the worker's. */
-static void patch_vdso(void)
-{
-    struct intercept_config c = {.entry = (uintptr_t)handoff_vdso_entry, .want = want_cpu_clocks, .vdso = true,
-                                 .dlopen = real_dlopen};
-    struct intercept_plan *plan = NULL;
-    struct intercept_report rep = {0};
-    if (intercept_scan(&c, &plan, &rep) < 0 || !plan || intercept_apply(plan, &rep) < 0) {
-        intercept_undo_plan(plan);
-        report(LOG_INFO, "the vDSO stays as it is: %s", rep.reason);
-    }
-}
-
 /* Sysmon, once a second: no libc. */
 static void second(void)
 {
@@ -308,6 +304,24 @@ static void second(void)
         uint32_t n = cpus_usable();
         procs_wanted(n < procs_most ? n : procs_most);
     }
+}
+
+/* What all processes have to be ready for activation. False, with why_not, if it cannot be had. */
+static bool plan_all(const struct intercept_known *known, struct intercept_plan **plan, struct intercept_report *rep)
+{
+    struct intercept_config c = intercept_config(false);
+    c.known = known;
+    c.vdso_entry = (uintptr_t)handoff_vdso_entry;
+    c.want_vdso = want_cpu_clocks;
+    const int r = intercept_scan(&c, plan, rep);
+    if (r < 0 || rep->critical)
+        refuse("cannot intercept system calls: %s (%s)", rep->reason, error_name(-(long)r));
+    else if (rep->sets_gs[0])
+        refuse("%s sets the GS base (wrgsbase), which handoff needs", rep->sets_gs, "");
+    else
+        return true;
+    intercept_undo_plan(*plan);
+    return false;
 }
 
 /* 0, or -1 with why_not. */
@@ -342,6 +356,7 @@ static int activate_masked(uint64_t mask)
         report(LOG_INFO, "staying native: a seccomp filter kills for a system call that handoff needs (handoff check tells which)");
         return -1;
     }
+    populate_read(__ehdr_start, (size_t)(etext - __ehdr_start)); /* we are going to run most of it */
     uint32_t cpus = cpus_usable(), possible = cpus_possible();
     options.procs = procs_asked ? procs_asked : (int)(cpus < PROCS_MAX ? cpus : PROCS_MAX);
     procs_most = procs_asked || possible < (uint32_t)options.procs ? (uint32_t)options.procs
@@ -351,23 +366,14 @@ static int activate_masked(uint64_t mask)
         refuse("%s", "", "");
         return -1;
     }
+    const uint32_t workers_most = (uint32_t)options.max_workers + 1 + WORKERS_BEYOND;
+    arena_open(sched.uthreads_end ? 0 : UTHREADS_SIZE, stats_size(procs_most, workers_most, UTHREADS_MAX));
     if (!patched) {
-        struct intercept_config c = intercept_config(false);
-        c.again = true; /* the vDSO */
-        r = intercept_scan(&c, &plan, &rep);
-        if (r < 0 || rep.critical) {
-            intercept_undo_plan(plan);
-            refuse("cannot intercept system calls: %s (%s)", rep.reason, error_name(-(long)r));
+        if (!plan_all(known_objects, &plan, &rep))
             return -1;
-        }
-        if (rep.sets_gs[0]) {
-            intercept_undo_plan(plan);
-            refuse("%s sets the GS base (wrgsbase), which handoff needs", rep.sets_gs, "");
-            return -1;
-        }
     }
     int64_t scanned = clock_ns(1), built;
-    if ((r = stats_init(procs_most, (uint32_t)options.max_workers + 1 + WORKERS_BEYOND, UTHREADS_MAX)) < 0)
+    if ((r = stats_init(procs_most, workers_most, UTHREADS_MAX)) < 0)
         step = "statistics";
     if (!r)
         clock_init();
@@ -382,12 +388,19 @@ static int activate_masked(uint64_t mask)
         step = "poller";
     built = clock_ns(1);
     if (!r && plan) {
-        if ((r = intercept_apply(plan, &rep)) < 0)
+        r = intercept_apply(plan, &rep);
+        if (r == -ESTALE) { /* libc's build id is one that we know, and its text another */
+            intercept_undo_plan(plan);
+            if (!plan_all(NULL, &plan, &rep))
+                return -1;
+            r = intercept_apply(plan, &rep);
+        }
+        if (r < 0)
             step = "patching";
         else
             patched = true;
-        if (patched)
-            patch_vdso();
+        if (patched && rep.vdso[0])
+            report(LOG_INFO, "the vDSO stays as it is: %s", rep.vdso);
     }
     if (r < 0) {
         if (plan && !patched)
@@ -446,7 +459,6 @@ static void activate_once(void)
     if (load_relaxed(&sched_active) || tried)
         return;
     tried = true;
-    find_dlopen();
     activate();
 }
 
@@ -533,8 +545,10 @@ export int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(
     if (u)
         u->in_create++;
     int r = real(t, attr, fn, arg);
-    if (u)
+    if (u) {
         u->in_create--;
+        sched_started();
+    }
     return r;
 }
 
@@ -563,8 +577,10 @@ export int thrd_create(thrd_t *t, thrd_start_t fn, void *arg)
     if (u)
         u->in_create++;
     int r = real(t, fn, arg);
-    if (u)
+    if (u) {
         u->in_create--;
+        sched_started();
+    }
     return r;
 }
 
@@ -634,7 +650,6 @@ static bool along_runpath(const char *file, void *caller, char *out, size_t size
 export void *dlopen(const char *file, int mode)
 {
     char path[1024];
-    find_dlopen();
     if (file && file[0] && !strchr(file, '/') && along_runpath(file, __builtin_return_address(0), path, sizeof path))
         file = path;
     uint64_t before = current() ? stats->uthreads_live : 0;

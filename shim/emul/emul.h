@@ -142,6 +142,7 @@ long foreign_dispatch(struct frame *f); /* entry.S: a futex call of a kernel thr
 
 void signal_traps_fail(void); /* before activation, all blocked: what seccomp answers by SIGSYS fails with ENOSYS */
 void signal_traps_back(void); /* until here; once is enough */
+extern int32_t sigd_tid; /* of the kernel thread that takes signals; it has the affinity, policy and priority of all */
 int signal_activate(struct uthread *u, uint64_t mask); /* read actions, install ours, start sigd */
 void signal_mask_start(struct uthread *u, uint64_t mask); /* of a new user thread */
 void signal_recheck_self(void); /* have the next way out of a hook look for signals */

@@ -18,6 +18,7 @@
  */
 #include "emul.h"
 
+#include "../base/arena.h"
 #include "../base/list.h"
 #include "../sched/internal.h"
 
@@ -37,7 +38,7 @@ static bool robust_shared;   /* the program made a robust mutex that can be shar
 void futex_init(void)
 {
     if (!buckets)
-        buckets = sys_map(NULL, sizeof(struct bucket) * BUCKETS, 3, 0x4000);
+        buckets = arena_take(sizeof(struct bucket) * BUCKETS, 0);
     else
         sys3(__NR_madvise, P(buckets), sizeof(struct bucket) * BUCKETS, 4 /* DONTNEED: all zero */);
     if (!buckets)
@@ -173,7 +174,7 @@ static inline void prefetch_waiter(const struct futex_waiter *w)
     if (u) {
         __builtin_prefetch(u, 1);
         __builtin_prefetch(&u->waitw, 1);
-        __builtin_prefetch(stats_uthread((uint32_t)(u - sched.uthreads)), 1);
+        __builtin_prefetch(stats_uthread(uthread_slot(u)), 1);
     }
 }
 

@@ -13,6 +13,7 @@
 #include "kwait.h"
 
 #include "../arch/x86_64/bases.h"
+#include "../base/arena.h"
 #include "../sched/internal.h"
 
 #define CLONE_VM    0x00000100u
@@ -70,6 +71,7 @@ void process_in_child(const struct uthread *u)
     store_seq(&gs_doubtful, 1u);
     bases_leave(u->fsbase);
     sched_active = 0;
+    arena_leave();
     stack_reset();
     sched_reset();
     stats_reset();

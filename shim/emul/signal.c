@@ -23,6 +23,7 @@
 #include "kwait.h"
 
 #include "../arch/x86_64/bases.h"
+#include "../netpoll/netpoll.h"
 #include "../base/list.h"
 #include "../intercept/intercept.h"
 #include "../sched/internal.h"
@@ -90,6 +91,7 @@ struct sigqueued {
 
 static struct lock sig_lock;
 static struct kaction actions[NSIG + 1];
+static uint64_t actions_known; /* under sig_lock. The others are the default; flags and mask the kernel knows */
 static struct sigpending process;       /* pending for the process; under sig_lock */
 static uint64_t process_mask_hint;      /* atomic copy of process.mask, for cheap looks */
 static struct sigqueued *queue_free;    /* under sig_lock */
@@ -97,7 +99,7 @@ static uint32_t nqueued;                /* of them in use; atomic, changed under
 static uint64_t signalfd_mask;          /* atomic: what was ever given to a signalfd; see "signalfd" */
 static uint32_t review_asked, review_done; /* atomic: sigd is to look anew at what it takes */
 uint64_t worker_mask;
-static int32_t sigd_tid;
+int32_t sigd_tid;
 
 /* In sigwait(3) and its kin. u->sigwait leads to it: a signal for one of thousands need not look for it. */
 struct sigwaiter {
@@ -327,7 +329,7 @@ static bool wants(const struct uthread *u, int sig)
 static struct uthread *choose(int sig)
 {
     struct worker *w = worker_or_null();
-    struct uthread *main = &sched.uthreads[0], *self = w ? w->cur : NULL, *found = NULL;
+    struct uthread *main = uthread_at(0), *self = w ? w->cur : NULL, *found = NULL;
     if (wants(main, sig))
         return main;
     if (self && wants(self, sig))
@@ -1132,9 +1134,9 @@ static bool settle_stub(struct mcontext *m)
     const struct intercept_site *s = intercept_find(m->rip);
     if (!s)
         return true;
-    if (m->rip < s->after)
+    if (m->rip < site_after(s))
         return false; /* on the way in */
-    if (m->rip == s->after + s->after_len)
+    if (m->rip == site_after(s) + s->after_len)
         m->rip = s->window + s->window_len; /* the jmp back: as if it were done */
     return true;
 }
@@ -1567,6 +1569,43 @@ static uint64_t sig_bit(int sig)
     return sig >= 1 && sig <= NSIG ? SIG(sig) : 0;
 }
 
+static uint64_t hex16(const char *digits)
+{
+    uint64_t v = 0;
+    for (int k = 0; k < 16; k++)
+        v = v << 4 | (uint64_t)(digits[k] <= '9' ? digits[k] - '0' : digits[k] - 'a' + 10);
+    return v;
+}
+
+/* Under sig_lock, or before there are threads. */
+static void action_learn(int sig)
+{
+    if (actions_known & SIG(sig))
+        return;
+    actions_known |= SIG(sig);
+    if (sys4(__NR_rt_sigaction, sig, 0, P(&actions[sig]), 8) < 0)
+        memset(&actions[sig], 0, sizeof actions[sig]);
+}
+
+/* Signals that are ignored or have a handler, as /proc/self/status says: to ask for each takes ten times as long. */
+static uint64_t signals_not_default(void)
+{
+    static const char *const lines[] = {"\nSigIgn:\t", "\nSigCgt:\t"};
+    char text[3072];
+    uint64_t found = 0;
+    int seen = 0;
+    long fd = sys4(__NR_openat, -100, P("/proc/self/status"), 02000000, 0);
+    long n = fd < 0 ? 0 : sys3(__NR_read, fd, P(text), sizeof text);
+    if (fd >= 0)
+        sys1(__NR_close, fd);
+    for (long i = 0; i + 9 + 16 <= n; i++)
+        if (text[i] == '\n' && text[i + 1] == 'S' && (!memcmp(text + i, lines[0], 9) || !memcmp(text + i, lines[1], 9))) {
+            found |= hex16(text + i + 9);
+            seen++;
+        }
+    return seen == 2 ? found : ~0ull;
+}
+
 long emul_rt_sigaction(struct frame *f)
 {
     int sig = (int)f->rdi;
@@ -1590,6 +1629,7 @@ long emul_rt_sigaction(struct frame *f)
         }
     }
     lock_take(&sig_lock);
+    action_learn(sig);
     old = actions[sig];
     if (f->rsi) {
         bool kernel_same = a.handler > SIG_IGN && old.handler > SIG_IGN && a.flags == old.flags;
@@ -1913,10 +1953,7 @@ static uint64_t signals_of(const char *name)
     sys1(__NR_close, fd);
     for (long i = 0; i + 9 + 16 <= len; i++)
         if (memcmp(text + i, "sigmask:\t", 9) == 0)
-            for (int k = 0; k < 16; k++) {
-                char c = text[i + 9 + k];
-                set = set << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-            }
+            set = hex16(text + i + 9);
     return set;
 }
 
@@ -1946,6 +1983,8 @@ static uint64_t signalfds_open(void)
     char dir[2048], name[16];
     /* Linux 6.2 and later say how many there are, and mostly those are the lowest. */
     stat_of(-1, "/proc/self/fd", &mode, &left);
+    for (unsigned own = netpoll_next_own(0); own != UINT32_MAX; own = netpoll_next_own(own + 1))
+        left--; /* out there at the upper end */
     for (int64_t fd = 0, end = 4 * left + 32; left > 0 && fd < end; fd++)
         if (stat_of(fd, NULL, &mode, &size) == 0) {
             left--;
@@ -2246,7 +2285,8 @@ int signal_activate(struct uthread *u, uint64_t mask)
         int32_t flags, pad;
         uint64_t size;
     } ss;
-    signalfd_mask = signalfds_open(); /* opens files, which a filter may not allow */
+    signalfd_mask = signalfds_open(); /* these two open files, which a filter may not allow */
+    const uint64_t set = signals_not_default() | SYNC_SIGNALS | SIG(SIGCHLD) | SIG(POKE_SIGNAL);
     signal_traps_back();
     sig_lock = (struct lock){0};
     process = (struct sigpending){0};
@@ -2261,11 +2301,13 @@ int signal_activate(struct uthread *u, uint64_t mask)
         memset(timers_known, 0, sizeof timers_known);
     timers_any = false;
     itimers_armed = itimers_repeat = 7; /* perhaps, before */
-    sigd_tid = sysmon_tid = 0;
+    sigd_tid = 0;
     worker_mask = ~(SYNC_SIGNALS | SIG(POKE_SIGNAL) | UNBLOCKABLE);
+    memset(actions, 0, sizeof actions);
+    actions_known = 0;
     for (int s = 1; s <= NSIG; s++)
-        if (sys4(__NR_rt_sigaction, s, 0, P(&actions[s]), 8) < 0)
-            memset(&actions[s], 0, sizeof actions[s]);
+        if (set & SIG(s))
+            action_learn(s);
     struct kaction poke = {(uint64_t)on_poke, SA_SIGINFO | SA_ONSTACK | SA_RESTORER, (uint64_t)kernel_restorer,
                            ~MEMORY_SIGNALS};
     kernel_action(POKE_SIGNAL, &poke);

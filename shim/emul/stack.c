@@ -4,7 +4,8 @@
  * the interposed pthread_create is on the stack of a user thread (u->in_create), these are served
  * here. A chunk is one mapping, readable and writable, cut into stacks of one size: no mapping per
  * thread, so vm.max_map_count is no limit. The part below what mprotect opens is the guard: a
- * MADV_GUARD_INSTALL range (Linux 6.13), which is no mapping of its own, else PROT_NONE.
+ * MADV_GUARD_INSTALL range (Linux 6.13), which is no mapping of its own, else PROT_NONE. So are those of the first few
+ * stacks: a guard range takes a page table, a mapping does not (50 us against 5 where a hypervisor watches page tables).
  *
  * A dropped stack goes to its class's free list with its pages, is handed out again with
  * what glibc expects of fresh memory zeroed (the thread descriptor at its top), and gives the pages back to the kernel
@@ -15,6 +16,7 @@
 #include "fd.h"
 
 #include "../arch/x86_64/bases.h"
+#include "../base/arena.h"
 #include "../sched/internal.h"
 
 #define MAP_STACK          0x20000
@@ -30,6 +32,7 @@ struct stack {
     uint64_t guard; /* bytes */
     uint32_t freed; /* second it was freed */
     uint8_t used, touched, remap, class;
+    bool guard_maps; /* the guard is PROT_NONE */
 };
 
 struct chunk {
@@ -38,7 +41,7 @@ struct chunk {
     uint32_t count;
 };
 
-enum { CLASSES = 32, CHUNKS_MAX = 65536, IDLE_SECONDS = 5 };
+enum { CLASSES = 32, IDLE_SECONDS = 5 };
 struct class {
     uint64_t size;
     struct stack *free; /* newest first */
@@ -48,16 +51,29 @@ struct class {
 static struct lock lock;
 static struct class classes[CLASSES];
 static struct chunk *chunks; /* sorted by start; under lock */
-static uint32_t nchunks;
+static uint32_t nchunks, chunks_room;
 static uint64_t low = UINT64_MAX, high;
 static int guards; /* MADV_GUARD_INSTALL works */
 static uint32_t second;
 
+static bool chunks_grow(void)
+{
+    const size_t bytes = chunks_room * sizeof(struct chunk), more = bytes ? 2 * bytes : PAGE_SIZE;
+    struct chunk *c = arena_take(more, bytes ? bytes : 1);
+    if (!c)
+        return false;
+    if (chunks) {
+        memcpy(c, chunks, nchunks * sizeof *c);
+        sys_unmap(chunks, bytes);
+    }
+    chunks = c;
+    chunks_room = (uint32_t)(more / sizeof *c);
+    return true;
+}
+
 int stack_activate(void)
 {
-    if (!chunks)
-        chunks = sys_map(NULL, sizeof(struct chunk) * CHUNKS_MAX, 3, 0x4000);
-    if (!chunks)
+    if (!chunks && !chunks_grow())
         return -ENOMEM;
     char *probe = sys_map(NULL, PAGE_SIZE, 3, 0);
     guards = probe && sys3(__NR_madvise, P(probe), PAGE_SIZE, MADV_GUARD_INSTALL) == 0;
@@ -72,7 +88,7 @@ void stack_reset(void)
     lock = (struct lock){0};
     memset(classes, 0, sizeof classes);
     chunks = NULL;
-    nchunks = 0;
+    nchunks = chunks_room = 0;
     low = UINT64_MAX;
     high = 0;
 }
@@ -102,14 +118,14 @@ static struct stack *find(uint64_t addr)
 static bool grow(struct class *c, uint8_t index)
 {
     uint32_t n = c->grown < 4 ? 4 : c->grown < 256 ? c->grown : 256;
-    if (nchunks == CHUNKS_MAX)
+    if (nchunks == chunks_room && !chunks_grow())
         return false;
     char *base = sys_map(NULL, c->size * n, 3, 0x4000 | MAP_STACK /* NORESERVE */);
     if (!base) {
         n = 1;
         base = sys_map(NULL, c->size, 3, 0x4000 | MAP_STACK);
     }
-    struct stack *s = base ? sys_map(NULL, sizeof *s * n, 3, 0) : NULL;
+    struct stack *s = base ? arena_take(sizeof *s * n, sizeof *s * n) : NULL;
     if (!s) {
         if (base)
             sys_unmap(base, c->size * n);
@@ -130,6 +146,7 @@ static bool grow(struct class *c, uint8_t index)
     for (uint32_t i = 0; i < n; i++) {
         s[i].base = (uint64_t)base + c->size * i;
         s[i].class = index;
+        s[i].guard_maps = !guards || c->grown == 0;
         s[i].next = c->free;
         c->free = &s[i];
     }
@@ -179,8 +196,10 @@ long emul_mmap(struct frame *f)
         /* What is above the thread's stack proper must look fresh: the descriptor, which glibc takes for
          * zeroed. It initialises TLS itself. */
         memset((void *)(s->base + f->rsi - 2 * PAGE_SIZE), 0, 2 * PAGE_SIZE);
-    } else
+    } else {
         COUNT_SHARED(stack_fresh);
+        populate((void *)(s->base + f->rsi - 2 * PAGE_SIZE), 2 * PAGE_SIZE); /* the descriptor, and the first frames */
+    }
     if (f->rdx & 3) /* no guard asked for: the mapping is open at once */
         set_guard(s, 0);
     return (long)s->base;
@@ -190,7 +209,7 @@ static bool set_guard(struct stack *s, uint64_t bytes)
 {
     if (s->guard == bytes)
         return true;
-    if (!guards) {
+    if (s->guard_maps) {
         if (s->guard > bytes)
             sys3(__NR_mprotect, (long)(s->base + bytes), (long)(s->guard - bytes), 3);
         if (sys3(__NR_mprotect, (long)s->base, (long)bytes, 0) < 0)

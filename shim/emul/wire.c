@@ -1,7 +1,7 @@
 /* Calls about what Linux keeps per kernel thread. Who makes one is wired (sched/wire.c) and makes it on a kernel thread of its own;
  * unless the kernel thread is afterwards as all are: then nothing was to be had, and nothing stays.
  *
- * Calls that name a thread: a wired one's kernel thread is its home; one that is not has what all have, as sysmon's shows.
+ * Calls that name a thread: a wired one's kernel thread is its home; one that is not has what all have, as sigd's shows.
  * Facts: sched(7), sched_setaffinity(2), setpriority(2), ioprio_set(2), capabilities(7), namespaces(7), prctl(2),
  * seccomp(2), perf_event_open(2).
  *
@@ -29,10 +29,10 @@ static bool as_all(int ktid)
     uint64_t a[128] = {0}, b[128] = {0};
     struct sched_attr64 x = {0}, y = {0};
     long n = sys3(__NR_sched_getaffinity, ktid, sizeof a, P(a));
-    if (n < 0 || sys3(__NR_sched_getaffinity, sysmon_tid, sizeof b, P(b)) != n || memcmp(a, b, (size_t)n))
+    if (n < 0 || sys3(__NR_sched_getaffinity, sigd_tid, sizeof b, P(b)) != n || memcmp(a, b, (size_t)n))
         return false;
     return sys4(__NR_sched_getattr, ktid, P(&x), sizeof x, 0) == 0 &&
-           sys4(__NR_sched_getattr, sysmon_tid, P(&y), sizeof y, 0) == 0 && !memcmp(&x, &y, sizeof x);
+           sys4(__NR_sched_getattr, sigd_tid, P(&y), sizeof y, 0) == 0 && !memcmp(&x, &y, sizeof x);
 }
 
 /* ---- calls of a thread about itself ---- */
@@ -93,7 +93,7 @@ static int ktid_of(struct uthread *u)
 {
     struct worker *home = load_relaxed(&u->home);
     int ktid = home ? load_relaxed(&home->ktid) : 0;
-    return ktid ? ktid : sysmon_tid;
+    return ktid ? ktid : sigd_tid;
 }
 
 static long with_tid(struct frame *f, uint64_t *arg, int ktid)

@@ -57,7 +57,7 @@ static always_inline void store_atomic(uintptr_t at, const uint8_t *bytes)
 /* What the window is to hold. */
 static always_inline void site_bytes(const struct intercept_site *site, volatile uint8_t *out)
 {
-    const uint32_t disp = (uint32_t)(site->code - (site->window + JMP_BYTES));
+    const uint32_t disp = (uint32_t)(site_code(site) - (site->window + JMP_BYTES));
 
     out[0] = 0xe9;
     for (unsigned i = 0; i < 4; i++)
@@ -101,29 +101,44 @@ static const struct intercept_site *near_end(const struct intercept_site *first,
     return site;
 }
 
-/* By the kernel, a page's worth at a time; it reads, too: a page that has just been copied would cost us a fault. False: it cannot be
- * done so, or not all of it has been. */
-static bool range_patch(const struct intercept_plan *plan, const struct text_range *range, long mem)
+static always_inline bool is_original(const struct intercept_site *site, const uint8_t *bytes)
+{
+    bool same = true;
+
+    for (unsigned i = 0; i < site->window_len; i++)
+        same &= ((const volatile uint8_t *)bytes)[i] == site->original[i];
+    return same;
+}
+
+/* By the kernel, a page's worth at a time; it reads, too: a page that has just been copied would cost us a fault. *done is how many sites
+ * are. 0; -ESTALE: the next is not what it should be; -EIO: it cannot be done so. */
+static int range_patch(const struct intercept_plan *plan, const struct text_range *range, long mem, size_t *done)
 {
     const struct intercept_site *site = (const struct intercept_site *)plan->sites.data + range->first, *end = site + range->count;
     uint8_t bytes[PAGE_SIZE];
 
+    *done = 0;
     while (site < end) {
+        const struct intercept_site *const first = site;
         const uintptr_t at = site->window;
         size_t size;
         const struct intercept_site *next = near_end(site, end, sizeof(bytes), &size);
 
         if (sys4(__NR_pread64, mem, P(bytes), (long)size, (long)at) != (long)size)
-            return false;
-        for (; site < next; site++)
+            return -EIO;
+        for (; site < next; site++) {
+            if (!is_original(site, bytes + (site->window - at)))
+                return -ESTALE;
             site_bytes(site, bytes + (site->window - at));
+        }
         if (sys4(__NR_pwrite64, mem, P(bytes), (long)size, (long)at) != (long)size)
-            return false;
+            return -EIO;
+        *done += (size_t)(next - first);
     }
-    return true;
+    return 0;
 }
 
-/* One range: writable, write, as it was. On failure the text is unchanged. */
+/* One range, or its first sites: writable, write, as it was. On failure the text is unchanged. */
 static always_inline int range_change(const struct intercept_plan *plan,
                                       const struct text_range *range, bool restore)
 {
@@ -143,10 +158,37 @@ static always_inline int range_change(const struct intercept_plan *plan,
     return rc;
 }
 
-/* All ranges or none. */
-static __attribute__((__noinline__)) int change_all(const struct intercept_plan *plan, bool restore)
+static always_inline bool range_is_original(const struct intercept_plan *plan, const struct text_range *range)
+{
+    const struct intercept_site *sites = plan->sites.data;
+    bool same = true;
+
+    for (size_t i = range->first; i < range->first + range->count; i++)
+        same &= is_original(&sites[i], (const uint8_t *)sites[i].window);
+    return same;
+}
+
+/* 0: patched; else it is as before. */
+static always_inline int range_apply(const struct intercept_plan *plan, const struct text_range *range, long mem)
+{
+    struct text_range part = *range;
+    int rc = -EIO;
+
+    if (mem >= 0) {
+        rc = range_patch(plan, range, mem, &part.count);
+        if (rc && part.count)
+            range_change(plan, &part, true);
+    }
+    if (rc != -EIO)
+        return rc;
+    return range_is_original(plan, range) ? range_change(plan, range, false) : -ESTALE;
+}
+
+/* All ranges or none; but the vDSO's, of which *vdso says what became of it. */
+static __attribute__((__noinline__)) int change_all(const struct intercept_plan *plan, bool restore, int *vdso)
 {
     const struct text_range *ranges = plan->ranges.data;
+    const struct intercept_site *sites = plan->sites.data;
     const size_t count = plan->ranges.count;
     /* pwrite is not one store; and a seccomp filter may kill who calls what the program never does. */
     const bool by_kernel = !plan->others && !restore && sys2(__NR_prctl, 21 /* PR_GET_SECCOMP */, 0) == 0;
@@ -154,12 +196,17 @@ static __attribute__((__noinline__)) int change_all(const struct intercept_plan 
     int rc = 0;
 
     for (size_t i = 0; i < count && !rc; i++) {
-        if (mem >= 0 && range_patch(plan, &ranges[i], mem))
+        if (!sites[ranges[i].first].stub)
             continue;
-        rc = range_change(plan, &ranges[i], restore);
+        rc = restore ? range_change(plan, &ranges[i], true) : range_apply(plan, &ranges[i], mem);
+        if (rc && ranges[i].vdso) {
+            *vdso = rc;
+            rc = 0;
+        }
         if (rc)
             while (i-- > 0)
-                range_change(plan, &ranges[i], !restore);
+                if (sites[ranges[i].first].stub && !(ranges[i].vdso && *vdso))
+                    range_change(plan, &ranges[i], !restore);
         if (rc)
             break;
     }
@@ -171,7 +218,7 @@ static __attribute__((__noinline__)) int change_all(const struct intercept_plan 
 int intercept_apply(struct intercept_plan *plan, struct intercept_report *report)
 {
     const char *what = "stubs executable";
-    int rc = 0;
+    int rc = 0, vdso = 0;
 
     for (unsigned i = 0; i < plan->block_count && !rc; i++)
         rc = protect(plan->blocks[i].start, plan->blocks[i].end, PROT_READ | PROT_EXEC);
@@ -183,8 +230,10 @@ int intercept_apply(struct intercept_plan *plan, struct intercept_report *report
     }
     if (!rc) {
         what = "text writable";
-        rc = change_all(plan, false);
+        rc = change_all(plan, false, &vdso);
     }
+    if (vdso && !report->vdso[0])
+        snprintf(report->vdso, sizeof(report->vdso), "cannot write to it: %s", strerror(-vdso));
     if (rc) {
         store_release(&blocks, head);
         snprintf(report->reason, sizeof(report->reason), "cannot make %s: %s", what, strerror(-rc));
@@ -199,7 +248,8 @@ int intercept_apply(struct intercept_plan *plan, struct intercept_report *report
 
 int intercept_revert(struct intercept_plan *plan)
 {
-    const int rc = change_all(plan, true);
+    int vdso = 0;
+    const int rc = change_all(plan, true, &vdso);
 
     if (rc)
         return rc;
@@ -258,7 +308,7 @@ void intercept_dump(const struct intercept_plan *plan,
     for (size_t i = 0; i < plan->sites.count; i++) {
         const struct intercept_site *s = &sites[i];
         snprintf(text, sizeof(text), "%s+0x%lx nr %d %s window %u = %u + %s + %u stub 0x%lx",
-                 s->object->name, (unsigned long)(s->addr - s->object->base), s->nr,
+                 s->object->name, (unsigned long)(site_addr(s) - s->object->base), s->nr,
                  s->keeps_syscall ? "kept" : "displaced", s->window_len, s->before_len,
                  s->keeps_syscall ? "0" : "2", s->after_len, (unsigned long)s->stub);
         line(text, context);

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../base/arena.h"
 #include "../base/base.h"
 #include "../base/sys.h"
 
@@ -176,7 +177,7 @@ static Elf64_Shdr section(uint32_t name, uint32_t type, uint64_t flags, uintptr_
 void debugger_add(const struct stub_block *block)
 {
     const size_t room = 2 * PAGE_SIZE, base = offsetof(struct image, elf);
-    struct image *image = sys_map(NULL, room, PROT_READ | PROT_WRITE, 0);
+    struct image *image = arena_take(room, PAGE_SIZE);
 
     if (!image)
         return;

@@ -43,20 +43,15 @@ struct intercept_object {
     uintptr_t start, end; /* all that is mapped of it */
     const char *name;     /* as dl_iterate_phdr gives it; "[exe]" for the executable */
     bool critical;        /* libc, libpthread or ld.so */
+    bool vdso;
 };
 
 /* Constant once the plan it belongs to is applied; lives as long as the process. */
 struct intercept_site {
-    uintptr_t addr;     /* of the `syscall` */
-    uintptr_t resume;   /* where execution goes on after the call: behind the syscall, or `after`
-                         * where that is displaced, and perhaps instructions that followed it */
-    uintptr_t stub;     /* start of the stub, its literals included */
-    uintptr_t code;     /* where the jmp leads */
-    uintptr_t after;    /* the call is done from here on */
-    uintptr_t stub_end; /* one past the stub's last byte */
-    uintptr_t window;   /* first overwritten byte */
+    uintptr_t window; /* first overwritten byte */
+    uintptr_t stub;   /* start of the stub, its literals included; 0: it has none, and the site stays as it is */
     const struct intercept_object *object;
-    int32_t nr;            /* number known from the code before the site, or -1 */
+    int16_t nr;            /* number known from the code before the site, or -1 */
     uint8_t keeps_syscall; /* the instruction itself stayed in place */
     uint8_t window_len;    /* bytes overwritten */
     uint8_t before_len;    /* displaced bytes that stood before the syscall */
@@ -64,6 +59,33 @@ struct intercept_site {
     uint8_t flags;         /* STUB_SSE_ONLY */
     uint8_t original[INTERCEPT_WINDOW_MAX];
 };
+
+/* Of the `syscall`. */
+static inline uintptr_t site_addr(const struct intercept_site *site)
+{
+    return site->window + site->before_len;
+}
+/* Where the jmp leads. */
+static inline uintptr_t site_code(const struct intercept_site *site)
+{
+    return site->stub + STUB_ENTER - site->before_len;
+}
+/* The call is done from here on. */
+static inline uintptr_t site_after(const struct intercept_site *site)
+{
+    return site->stub + STUB_AFTER;
+}
+/* Where execution goes on after the call: behind the syscall, or in the stub where that is displaced, and perhaps
+ * instructions that followed it. (Not into the window: that is an instruction's start only where the syscall stayed.) */
+static inline uintptr_t site_resume(const struct intercept_site *site)
+{
+    return site->keeps_syscall ? site_addr(site) + 2 : site_after(site);
+}
+/* One past the stub's last byte. */
+static inline uintptr_t site_stub_end(const struct intercept_site *site)
+{
+    return site_after(site) + (site->keeps_syscall ? 0 : site->after_len + 5u);
+}
 
 /* What a scan found in an object when handoff was built (make_known.c), so that it need not be found again in the first
  * pthread_create of every process. Offsets from the load bias. The list ends with an entry whose `sites` is NULL. */
@@ -83,7 +105,7 @@ extern const struct intercept_known known_objects[]; /* of the machine on which 
 
 struct intercept_config {
     uintptr_t entry;
-    /* Objects that need no search if they are these, by build id, and the bytes of every site too. NULL: none. */
+    /* Objects that need no search if they are these, by build id; intercept_apply looks at the bytes. NULL: none. */
     const struct intercept_known *known;
     /* Asked for each site whose number is known: intercept_decision. Sites whose
      * number is not known are always patched, rt_sigreturn never. NULL: patch all. */
@@ -94,10 +116,9 @@ struct intercept_config {
      * text stays executable meanwhile. All other sites count as refused, which in
      * libc makes the plan critical. */
     bool others;
-    /* The vDSO, and nothing else. Apart, since the kernel may refuse to have it written to. */
-    bool vdso;
-    /* Another scan follows at once: its working memory is kept for that. */
-    bool again;
+    /* For the sites of the vDSO, which `want_vdso` is asked for. 0: it is left alone. */
+    uintptr_t vdso_entry;
+    int (*want_vdso)(int nr, const char *object, void *context);
     /* How to open libZydis: dlopen when NULL. For a caller that interposes dlopen. */
     void *(*dlopen)(const char *file, int flags);
 };
@@ -113,6 +134,7 @@ struct intercept_report {
     unsigned kept;     /* of `patched`: the syscall stays in place */
     unsigned critical; /* of `refused`: those in libc, libpthread or ld.so */
     char reason[256];  /* the first refusal (a critical one wins), or the error; "" if none */
+    char vdso[256];    /* why the vDSO stays as it is, which the other numbers leave out; "" if it does not */
     char sets_gs[64];  /* the first object with a wrgsbase in its text: the GS base is ours; "" if none */
 };
 
@@ -128,8 +150,9 @@ int intercept_scan(const struct intercept_config *config, struct intercept_plan 
                    struct intercept_report *report);
 
 /* Patches. All or nothing: on error the text is as before and the plan still the
- * caller's. On success the plan belongs to this module for good.
- * Errors: those of mprotect(2), with report->reason filled in. */
+ * caller's. On success the plan belongs to this module for good. The vDSO, which the kernel may refuse to have written to,
+ * may stay as it is: report->vdso.
+ * Errors: those of mprotect(2), with report->reason filled in; -ESTALE: the text is not what config->known says. */
 int intercept_apply(struct intercept_plan *plan, struct intercept_report *report);
 
 /* Frees a plan that was not applied. NULL is allowed. */

@@ -27,7 +27,7 @@ static int find_object(struct dl_phdr_info *info, size_t size, void *context)
 
 static void write_site(uintptr_t base, const struct intercept_site *site)
 {
-    printf("    {0x%lx, %d, %u, %u, %u, %u, {", (unsigned long)(site->addr - base), site->nr, site->window_len, site->before_len,
+    printf("    {0x%lx, %d, %u, %u, %u, %u, {", (unsigned long)(site_addr(site) - base), site->nr, site->window_len, site->before_len,
            site->after_len, site->keeps_syscall);
     for (unsigned i = 0; i < site->window_len; i++)
         printf("%s0x%02x", i ? "," : "", site->original[i]);

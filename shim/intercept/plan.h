@@ -2,6 +2,7 @@
 #ifndef HANDOFF_INTERCEPT_PLAN_H
 #define HANDOFF_INTERCEPT_PLAN_H
 
+#include "../base/arena.h"
 #include "intercept.h"
 
 /* A growing array in its own mapping, or, until that is full, in memory that was lent to it. Elements move when it grows. */
@@ -11,8 +12,8 @@ struct vec {
     bool lent;
 };
 
-/* A run of stubs, within reach of the objects it serves. Slot 0 holds the address of the
- * entry; a stub takes one slot, or two. */
+/* A run of stubs, within reach of the objects it serves. Slot 0 holds the addresses of the
+ * entry and of the vDSO's; a stub takes one slot, or two. */
 struct stub_block {
     uintptr_t start, end;
     const struct intercept_site **by_slot; /* the site whose stub covers it; NULL for slot 0 */
@@ -24,6 +25,7 @@ struct text_range {
     uintptr_t start, end; /* whole pages */
     int prot;
     size_t first, count; /* in sites */
+    bool vdso;
 };
 
 #define STUB_BLOCKS_MAX 32
@@ -50,11 +52,12 @@ void *vec_add(struct vec *vec, size_t size);
 /* Room for so many bytes. What was in it may be lost. */
 bool vec_reserve(struct vec *vec, size_t bytes);
 void vec_free(struct vec *vec);
-/* All of this is going to be written: one system call rather than a fault for each page. Without effect before Linux 5.14. */
-void populate(void *at, size_t size);
+/* Memory that is somebody else's, until it is full. */
+void vec_lend(struct vec *vec, void *memory, size_t bytes);
 
 /* Gives the plan's sites their stubs and writes them; sites[].object must be set by then.
- * 0, -ENOMEM (no room within reach), -ERANGE (a displaced operand is out of reach). */
-int stubs_build(struct intercept_plan *plan, uintptr_t entry);
+ * 0, -ENOMEM (no room within reach), -ERANGE (a displaced operand is out of reach). The vDSO may end up without: its sites
+ * have no stub then. */
+int stubs_build(struct intercept_plan *plan, const struct intercept_config *config);
 
 #endif

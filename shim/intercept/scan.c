@@ -42,13 +42,26 @@
 #define NO_OBJECT_NAME "[exe]"
 #define INSNS          128 /* a power of two, and more than NEAR_BEFORE */
 
-/* What every object needs anew, and a page touched costs a microsecond: kept from object to object, and, if the caller
- * says that it scans again at once, until then. */
+/* What every object needs anew: kept from object to object, and what a small one needs for good. */
 static struct {
     struct vec candidates; /* uintptr_t */
     struct vec at, look;   /* where struct starts points */
     struct vec near, targets;
 } scratch;
+
+static void scratch_begin(void)
+{
+    enum { FEW = PAGE_SIZE / 4, MORE = 2 * PAGE_SIZE };
+    static char *small; /* three of FEW, two of MORE */
+
+    if (!small)
+        small = arena_take(PAGE_SIZE + 2 * MORE, PAGE_SIZE + 2 * MORE);
+    vec_lend(&scratch.candidates, small, FEW);
+    vec_lend(&scratch.near, small ? small + FEW : NULL, FEW);
+    vec_lend(&scratch.targets, small ? small + 2 * FEW : NULL, FEW);
+    vec_lend(&scratch.at, small ? small + PAGE_SIZE : NULL, MORE);
+    vec_lend(&scratch.look, small ? small + PAGE_SIZE + MORE : NULL, MORE);
+}
 
 static void scratch_free(void)
 {
@@ -63,7 +76,8 @@ struct scan {
     const struct intercept_config *config;
     struct intercept_report *report;
     struct intercept_plan *plan;
-    uintptr_t vdso;
+    uintptr_t vdso;  /* 0: not wanted */
+    struct intercept_report vdso_report;
     int rc;
     bool reason_is_critical;
 
@@ -71,7 +85,7 @@ struct scan {
     struct object object;
     size_t object_index;
     const char *name;
-    bool critical;
+    bool critical, is_vdso;
     uintptr_t patched_end; /* end of the last window chosen */
     bool vex;              /* some of its code that makes system calls is for AVX, so all of it may be */
 
@@ -430,20 +444,19 @@ static bool choose_window(const struct scan *scan, size_t index, struct window *
     return false;
 }
 
-/* --- what was found when we were built ---------------------------------------------------- */
-
 static bool is_wanted(const struct scan *scan, int32_t nr)
 {
     const struct intercept_config *config = scan->config;
+    int (*const want)(int, const char *, void *) = scan->is_vdso ? config->want_vdso : config->want;
 
-    return nr != __NR_rt_sigreturn &&
-           (nr < 0 || !config->want || config->want(nr, scan->name, config->want_context) != INTERCEPT_NATIVE);
+    return nr != __NR_rt_sigreturn && (nr < 0 || !want || want(nr, scan->name, config->want_context) != INTERCEPT_NATIVE);
 }
 
-/* The object at hand, if all of it is there that was there then. Where other threads run the choice is another. */
+/* --- what was found when we were built ---------------------------------------------------- */
+
+/* The object at hand. Where other threads run the choice is another. Nobody has looked at its text yet: apply.c. */
 static const struct intercept_known *find_known(const struct scan *scan)
 {
-    static const uint8_t syscall[] = {0x0f, 0x05};
     const struct object *object = &scan->object;
     const struct intercept_known *known = scan->config->known;
 
@@ -453,23 +466,13 @@ static const struct intercept_known *find_known(const struct scan *scan)
         known++;
     if (!known->sites || object->text_start - object->base != known->text_start || object->text_end - object->base != known->text_end)
         return NULL;
-    for (uint32_t i = 0; i < known->count; i++) {
-        const struct intercept_known_site *site = &known->sites[i];
-        const uint8_t *addr = (const uint8_t *)object->base + site->addr;
-        if (memcmp(addr, syscall, sizeof(syscall)) != 0 || memcmp(addr - site->before_len, site->original, site->window_len) != 0)
-            return NULL;
-    }
     return known;
 }
 
 static int plan_known(struct scan *scan, const struct intercept_known *known)
 {
     struct intercept_report *report = scan->report;
-    struct vec *sites = &scan->plan->sites;
-    const size_t used = sites->count * sizeof(struct intercept_site), more = known->count * sizeof(struct intercept_site);
 
-    if ((used || vec_reserve(sites, more)) && sites->bytes >= used + more)
-        populate((char *)sites->data + used, more);
     for (uint32_t i = 0; i < known->count; i++) {
         const struct intercept_known_site *from = &known->sites[i];
         report->sites++;
@@ -481,10 +484,8 @@ static int plan_known(struct scan *scan, const struct intercept_known *known)
         struct intercept_site *site = vec_add(&scan->plan->sites, sizeof(*site));
         if (!site)
             return -ENOMEM;
-        const uintptr_t addr = scan->object.base + from->addr;
         *site = (struct intercept_site){
-            .addr = addr,
-            .window = addr - from->before_len,
+            .window = scan->object.base + from->addr - from->before_len,
             .window_len = from->window_len,
             .before_len = from->before_len,
             .after_len = from->after_len,
@@ -528,12 +529,11 @@ static void plan_site(struct scan *scan, size_t index)
     }
     const uintptr_t site_end = syscall + 2;
     *site = (struct intercept_site){
-        .addr = syscall,
         .window = window.start,
         .window_len = (uint8_t)(window.end - window.start),
         .before_len = (uint8_t)(syscall - window.start),
         .after_len = (uint8_t)(window.end > site_end ? window.end - site_end : 0),
-        .nr = nr,
+        .nr = (int16_t)nr,
         .keeps_syscall = window.keeps_syscall,
         /* an index until the array stops moving */
         .object = (const struct intercept_object *)scan->object_index,
@@ -601,13 +601,12 @@ static int find_candidates(struct scan *scan)
  * too often, never too rarely. */
 static bool plainly_native(const struct scan *scan, uintptr_t at)
 {
-    const struct intercept_config *config = scan->config;
     int32_t nr;
-    if (!config->want || at < scan->object.text_start + 160 || at + 160 > scan->object.text_end ||
+    if (at < scan->object.text_start + 160 || at + 160 > scan->object.text_end ||
         *(const uint8_t *)(at - 5) != 0xb8 || object_is_target(&scan->object, at))
         return false;
     memcpy(&nr, (const void *)(at - 4), 4);
-    if (nr < 0 || config->want(nr, scan->name, config->want_context) != INTERCEPT_NATIVE)
+    if (nr < 0 || is_wanted(scan, nr))
         return false;
     return !object_short_branch(at - 129, at + 131, at, at + 1);
 }
@@ -620,7 +619,7 @@ static int plan_range(struct scan *scan, size_t first)
     for (unsigned i = 0; i < scan->object.text_count; i++) {
         const struct segment *text = &scan->object.text[i];
         size_t end = first;
-        while (end < count && sites[end].addr >= text->start && sites[end].addr < text->end)
+        while (end < count && site_addr(&sites[end]) >= text->start && site_addr(&sites[end]) < text->end)
             end++;
         if (end == first)
             continue;
@@ -631,7 +630,8 @@ static int plan_range(struct scan *scan, size_t first)
                                      .end = ALIGN_UP(text->end, PAGE_SIZE),
                                      .prot = text->prot,
                                      .first = first,
-                                     .count = end - first};
+                                     .count = end - first,
+                                     .vdso = scan->is_vdso};
         first = end;
     }
     return 0;
@@ -779,21 +779,22 @@ static int add_object(struct scan *scan)
                                         .start = scan->object.start,
                                         .end = scan->object.end,
                                         .name = (const char *)at, /* until the array rests */
-                                        .critical = scan->critical};
+                                        .critical = scan->critical,
+                                        .vdso = scan->is_vdso};
     scan->object_index = scan->plan->objects.count - 1;
     return 0;
 }
 
 /* libZydis and libZycore must not be patched under their own feet; the shim calls the kernel
- * for itself; the vdso is asked for apart. */
+ * for itself. */
 static bool is_excluded(const struct scan *scan)
 {
     const struct object *object = &scan->object;
     const uintptr_t self = (uintptr_t)&intercept_scan;
     const char *name = base_name(scan->name);
 
-    if (scan->config->vdso || object->base == scan->vdso)
-        return object->base != scan->vdso || !scan->config->vdso;
+    if (scan->is_vdso)
+        return false;
     return (self >= object->start && self < object->end) ||
            starts_with(name, "linux-vdso.") || starts_with(name, "libZydis.so") ||
            starts_with(name, "libZycore.so");
@@ -808,19 +809,26 @@ static int on_object(struct dl_phdr_info *info, size_t size, void *context)
         return 0;
     scan->name = scan->object.name && *scan->object.name ? scan->object.name : NO_OBJECT_NAME;
     scan->critical = is_critical(scan->name);
+    scan->is_vdso = scan->vdso && scan->object.base == scan->vdso;
     if (is_excluded(scan) || is_planned(scan) || is_known(scan->object.base, scan->name))
         return 0;
 
     struct intercept_plan *plan = scan->plan;
-    const struct intercept_report report = *scan->report;
+    struct intercept_report *const whole = scan->report;
+    const struct intercept_report report = *whole;
     const size_t objects = plan->objects.count, names = plan->names.count;
     const size_t sites = plan->sites.count, ranges = plan->ranges.count;
     const bool critical = scan->reason_is_critical;
 
-    scan->report->objects++;
     scan->rc = add_object(scan);
-    if (!scan->rc)
+    if (!scan->rc && scan->is_vdso) {
+        scan->report = &scan->vdso_report;
         plan_object(scan);
+        scan->report = whole;
+    } else if (!scan->rc) {
+        scan->report->objects++;
+        plan_object(scan);
+    }
     if (decode_wanted_zydis() && !scan->rc) {
         /* As if this object had not been met. libZydis cannot be opened here: dl_iterate_phdr holds
          * a lock of ld.so's. */
@@ -852,12 +860,13 @@ int intercept_scan(const struct intercept_config *config, struct intercept_plan 
 {
     struct insn insns[INSNS] = {0};
     struct scan scan = {
-        .config = config, .report = report, .vdso = getauxval(AT_SYSINFO_EHDR), .insns = insns};
+        .config = config, .report = report, .vdso = config->vdso_entry ? getauxval(AT_SYSINFO_EHDR) : 0, .insns = insns};
     const char *reason = NULL;
 
     *plan = NULL;
     *report = (struct intercept_report){0};
-    scan.plan = sys_map(NULL, ALIGN_UP(sizeof(*scan.plan), PAGE_SIZE), PROT_READ | PROT_WRITE, 0);
+    scratch_begin();
+    scan.plan = arena_take(sizeof(*scan.plan), sizeof(*scan.plan));
     if (!scan.plan) {
         scan.rc = -ENOMEM;
         goto out;
@@ -866,15 +875,28 @@ int intercept_scan(const struct intercept_config *config, struct intercept_plan 
     scan.plan->objects = (struct vec){scan.plan->few_objects, 0, sizeof(scan.plan->few_objects), true};
     scan.plan->ranges = (struct vec){scan.plan->few_ranges, 0, sizeof(scan.plan->few_ranges), true};
     scan.plan->names = (struct vec){scan.plan->few_names, 0, sizeof(scan.plan->few_names), true};
+    if (!intercept_applied && config->known) { /* what comes is known to be many */
+        size_t most = 0;
+        for (const struct intercept_known *known = config->known; known->sites; known++)
+            most += known->count * sizeof(struct intercept_site);
+        vec_lend(&scan.plan->sites, arena_take(most, most), most);
+    }
     decode_wanted_zydis();
     while (dl_iterate_phdr(on_object, &scan), scan.rc == -EAGAIN) {
         scan.rc = decode_open(config->dlopen, &reason);
+        if (scan.rc && scan.is_vdso) { /* which may stay as it is */
+            snprintf(report->vdso, sizeof(report->vdso), "%s", reason);
+            scan.vdso = 0;
+            scan.rc = 0;
+        }
         if (scan.rc)
             break;
     }
+    if (!report->vdso[0] && scan.vdso_report.reason[0])
+        snprintf(report->vdso, sizeof(report->vdso), "%s", scan.vdso_report.reason);
     if (!scan.rc) {
         plan_link(scan.plan);
-        scan.rc = stubs_build(scan.plan, config->entry);
+        scan.rc = stubs_build(scan.plan, config);
     }
 out:
     if (scan.rc)
@@ -882,8 +904,7 @@ out:
                  reason                                ? reason
                  : scan.plan && scan.plan->sites.count ? "no memory near an object for its stubs"
                                                        : "no memory for the plan");
-    if (!config->again)
-        scratch_free();
+    scratch_free();
     if (scan.rc || !scan.plan->objects.count) {
         intercept_undo_plan(scan.plan);
         return scan.rc;

@@ -63,11 +63,9 @@ bool vec_reserve(struct vec *vec, size_t bytes)
     return true;
 }
 
-void populate(void *at, size_t size)
+void vec_lend(struct vec *vec, void *memory, size_t bytes)
 {
-    const uintptr_t start = ALIGN_DOWN((uintptr_t)at, PAGE_SIZE);
-
-    sys3(__NR_madvise, (long)start, (long)(ALIGN_UP((uintptr_t)at + size, PAGE_SIZE) - start), 23 /* MADV_POPULATE_WRITE */);
+    *vec = (struct vec){memory, 0, memory ? bytes : 0, true};
 }
 
 void vec_free(struct vec *vec)
@@ -117,6 +115,11 @@ static uintptr_t map_near(uintptr_t low, uintptr_t high, size_t size)
     return 0;
 }
 
+static bool in_reach(uintptr_t at, size_t size, uintptr_t low, uintptr_t high)
+{
+    return at < low ? high - at <= REACH : at + size - low <= REACH;
+}
+
 static int block_map(struct intercept_plan *plan, uintptr_t low, uintptr_t high, size_t slots)
 {
     if (plan->block_count == STUB_BLOCKS_MAX)
@@ -124,21 +127,29 @@ static int block_map(struct intercept_plan *plan, uintptr_t low, uintptr_t high,
     struct stub_block *block = &plan->blocks[plan->block_count];
     const size_t size = ALIGN_UP(slots * STUB_ALIGN, PAGE_SIZE);
 
-    block->start = map_near(low, high, size);
+    if (in_reach((uintptr_t)arena_next(), size, low, high)) /* as mostly for libraries, which were mapped last before */
+        block->start = (uintptr_t)arena_take(size, 0);
+    if (block->start && !in_reach(block->start, size, low, high)) {
+        sys_unmap((void *)block->start, size);
+        block->start = 0;
+    }
+    if (!block->start)
+        block->start = map_near(low, high, size);
     if (!block->start)
         return -ENOMEM;
+    populate((void *)block->start, size);
     block->end = block->start + size;
     plan->block_count++;
     prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, block->start, size, "handoff stubs");
 
-    block->by_slot = sys_map(NULL, ALIGN_UP(size / STUB_ALIGN * sizeof(void *), PAGE_SIZE),
-                             PROT_READ | PROT_WRITE, 0);
+    const size_t slots_size = size / STUB_ALIGN * sizeof(void *);
+    block->by_slot = arena_take(slots_size, slots_size);
     return block->by_slot ? 0 : -ENOMEM;
 }
 
 /* --- what ------------------------------------------------------------------------------- */
 
-static uintptr_t put(uintptr_t at, const void *bytes, size_t size)
+static always_inline uintptr_t put(uintptr_t at, const void *bytes, size_t size)
 {
     memcpy((void *)at, bytes, size);
     return at + size;
@@ -150,16 +161,19 @@ static uintptr_t put_rel32(uintptr_t at, uintptr_t target)
     return put(at, &disp, 4);
 }
 
-/* Copies whole instructions, mending RIP-relative operands. False: out of their reach. */
-static bool put_displaced(uintptr_t at, uintptr_t from, size_t size)
+/* Writes whole instructions, which stand at `from` and are `bytes`, mending RIP-relative operands. False: out of their
+ * reach. (The text itself is not looked at: a page of it that is not mapped yet is half as dear to write to.) */
+static bool put_displaced(uintptr_t at, uintptr_t from, const uint8_t *bytes, size_t size)
 {
+    const uintptr_t copy = (uintptr_t)bytes;
+
     for (size_t done = 0; done < size;) {
         struct insn insn;
-        if (!decode_insn(from + done, from + size, &insn))
+        if (!decode_insn(copy + done, copy + size, &insn))
             return false;
-        put(at + done, (const void *)(from + done), insn.length);
+        put(at + done, bytes + done, insn.length);
         if (insn.flags & INSN_RIP) {
-            const intptr_t disp = (intptr_t)(insn.target - (at + done + insn.length));
+            const intptr_t disp = (intptr_t)(insn.target - copy + from - (at + done + insn.length));
             if (disp != (int32_t)disp)
                 return false;
             put(at + done + insn.disp, &(int32_t){(int32_t)disp}, 4);
@@ -169,10 +183,10 @@ static bool put_displaced(uintptr_t at, uintptr_t from, size_t size)
     return true;
 }
 
-static bool stub_write(struct intercept_site *site, uintptr_t entry_literal)
+static bool stub_write(const struct intercept_site *site, uintptr_t entry_literal)
 {
     static const uint8_t lea[] = {0x4c, 0x8d, 0x1d}, jmp_entry[] = {0xff, 0x25}, jmp[] = {0xe9};
-    const uintptr_t stub = site->stub, site_end = site->addr + 2;
+    const uintptr_t stub = site->stub, site_end = site_addr(site) + 2, resume = site_resume(site);
     const uintptr_t window_end = site->window + site->window_len;
 
     _Static_assert(STUB_BEFORE + STUB_BEFORE_MAX == STUB_ENTER, "stub layout");
@@ -180,38 +194,33 @@ static bool stub_write(struct intercept_site *site, uintptr_t entry_literal)
     _Static_assert(STUB_JMP + sizeof(jmp_entry) + 4 == STUB_AFTER, "stub layout");
     _Static_assert(STUB_AFTER + 5 <= STUB_ALIGN, "a stub without `after` is one cache line");
 
-    site->code = stub + STUB_ENTER - site->before_len;
-    site->after = stub + STUB_AFTER;
-    /* Not into the window: site_end is an instruction's start only where the `syscall` stayed. */
-    site->resume = site->keeps_syscall ? site_end : site->after;
-
-    put(stub + STUB_RESUME, &site->resume, 8);
+    put(stub + STUB_RESUME, &resume, 8);
     put(stub + STUB_SITE_END, &site_end, 8);
     put(stub + STUB_FLAGS, &site->flags, 1);
     memset((void *)(stub + STUB_BEFORE), 0xcc, STUB_BEFORE_MAX);
-    if (!put_displaced(site->code, site->window, site->before_len))
+    if (!put_displaced(site_code(site), site->window, site->original, site->before_len))
         return false;
     put_rel32(put(stub + STUB_ENTER, lea, sizeof(lea)), stub);
-    site->stub_end = put_rel32(put(stub + STUB_JMP, jmp_entry, sizeof(jmp_entry)), entry_literal);
+    put_rel32(put(stub + STUB_JMP, jmp_entry, sizeof(jmp_entry)), entry_literal);
     if (site->keeps_syscall)
         return true;
-    if (!put_displaced(site->after, site_end, site->after_len))
+    if (!put_displaced(site_after(site), site_end, site->original + site->before_len + 2, site->after_len))
         return false;
-    site->stub_end = put_rel32(put(site->after + site->after_len, jmp, 1), window_end);
+    put_rel32(put(site_after(site) + site->after_len, jmp, 1), window_end);
     return true;
 }
 
 static bool block_fill(struct stub_block *block, struct intercept_site *sites, size_t count,
-                       uintptr_t entry)
+                       const struct intercept_config *config)
 {
+    const uintptr_t entries[2] = {config->entry, config->vdso_entry};
     uintptr_t at = block->start + STUB_ALIGN;
 
-    populate((void *)block->start, block->end - block->start);
     memset((void *)block->start, 0xcc, block->end - block->start);
-    put(block->start, &entry, sizeof(entry));
+    put(block->start, entries, sizeof(entries));
     for (size_t i = 0; i < count; i++) {
         sites[i].stub = at;
-        if (!stub_write(&sites[i], block->start))
+        if (!stub_write(&sites[i], block->start + (sites[i].object->vdso ? sizeof(entries[0]) : 0)))
             return false;
         for (unsigned n = slots_of(&sites[i]); n; n--, at += STUB_ALIGN)
             block->by_slot[(at - block->start) / STUB_ALIGN] = &sites[i];
@@ -221,7 +230,7 @@ static bool block_fill(struct stub_block *block, struct intercept_site *sites, s
 
 /* Objects that lie close together share a block. Sites come object by object, so a block's
  * sites are a run of them; a stray object in between merely costs another block. */
-int stubs_build(struct intercept_plan *plan, uintptr_t entry)
+int stubs_build(struct intercept_plan *plan, const struct intercept_config *config)
 {
     struct intercept_site *sites = plan->sites.data;
 
@@ -240,10 +249,12 @@ int stubs_build(struct intercept_plan *plan, uintptr_t entry)
             slots += slots_of(&sites[i]);
         }
         const int rc = block_map(plan, low, high, slots);
-        if (rc)
+        if (!rc) {
+            if (!block_fill(&plan->blocks[plan->block_count - 1], &sites[first], i - first, config))
+                return -ERANGE;
+        } else if (!sites[first].object->vdso || !sites[i - 1].object->vdso) {
             return rc;
-        if (!block_fill(&plan->blocks[plan->block_count - 1], &sites[first], i - first, entry))
-            return -ERANGE;
+        }
         first = i;
     }
     return 0;

@@ -34,12 +34,13 @@
 #include "internal.h"
 
 #include "../arch/x86_64/bases.h"
+#include "../base/arena.h"
 #include "../emul/emul.h"
 
 struct sched sched;
 uint32_t sched_active;
 uint32_t gs_doubtful = 1;
-int32_t sysmon_tid;
+static uint32_t sysmon_due; /* atomic. 1: by sched_started, or a worker; 2: by a worker that is being born */
 struct lock worker_birth;
 struct sched_upcalls sched_up;
 bool chaos_on;
@@ -178,12 +179,20 @@ static void worker_run_g0(void *arg)
     schedule();
 }
 
+static cold void sysmon_start(void)
+{
+    if (xchg(&sysmon_due, 0u) && helper_start(sysmon_main, NULL, 64 * 1024) < 0)
+        store_relaxed(&sysmon_due, 1u); /* whoever comes next tries again */
+}
+
 static int worker_main(void *arg)
 {
     struct worker *w = arg;
     bases_worker(w, 0);
     slice_begins(w);
     emul_worker_init(w);
+    if (unlikely(load_relaxed(&sysmon_due)) && !w->bound)
+        sysmon_start();
     worker_run_g0(w);
     return 0;
 }
@@ -227,9 +236,10 @@ static struct worker *worker_new(void)
                                           __ATOMIC_SEQ_CST));
     struct worker *w = &sched.workers[i];
     uint64_t sigsize = emul_sigstack_size();
-    char *base = sys_map(NULL, PAGE_SIZE + G0_SIZE + sigsize, 0, 0x4000);
-    if (!base || sys3(__NR_mprotect, P(base + PAGE_SIZE), (long)(G0_SIZE + sigsize), 3) < 0)
+    char *base = arena_take(PAGE_SIZE + G0_SIZE + sigsize, 0);
+    if (!base || sys3(__NR_mprotect, P(base), PAGE_SIZE, 0) < 0)
         return NULL; /* the slot is lost; the limit of workers shrinks by one */
+    populate(base + G0_SIZE, PAGE_SIZE); /* where g0 begins */
     w->self = w;
     w->index = i;
     w->g0_base = base;
@@ -258,7 +268,9 @@ long helper_start(int (*fn)(void *), void *arg, size_t stack)
 {
     lock_take(&worker_birth);
     struct helper *h = &helpers[nhelpers];
-    char *base = nhelpers < HELPERS_MAX ? sys_map(NULL, stack, 3, 0x4000) : NULL;
+    char *base = nhelpers < HELPERS_MAX ? arena_take(stack, 0) : NULL;
+    if (base)
+        populate(base + stack - PAGE_SIZE, PAGE_SIZE);
     long r = base ? thread_clone(THREAD_FLAGS, base + stack, &h->tid, fn, arg) : -12;
     if (r > 0) {
         h->setxid_due = 0;
@@ -279,9 +291,14 @@ struct worker *worker_spawn(struct proc *p, bool spinning, struct uthread *u, bo
     w->spinning = spinning;
     w->wired = u;
     w->bound = bound;
+    const bool starts = unlikely(load_relaxed(&sysmon_due) == 1) && !bound;
+    if (starts)
+        store_relaxed(&sysmon_due, 2u);
     lock_take(&worker_birth);
     long r = thread_clone(THREAD_FLAGS, (void *)w->g0_top, &w->ktid, worker_main, w);
     lock_drop(&worker_birth);
+    if (starts && r < 0)
+        store_relaxed(&sysmon_due, 1u);
     if (r < 0) {
         static uint32_t told;
         if (!xchg(&told, 1u))
@@ -1119,8 +1136,8 @@ int sched_init(uint32_t most)
     sched.quantum_tsc = ns_to_tsc(QUANTUM_NS) < sched.preempt_tsc ? ns_to_tsc(QUANTUM_NS) : sched.preempt_tsc;
     sched.long_turn_tsc = ns_to_tsc(LONG_TURN_NS);
     sched.chain_tsc = ns_to_tsc(CHAIN_NS) < sched.preempt_tsc ? ns_to_tsc(CHAIN_NS) : sched.preempt_tsc;
-    sched.procs = sys_map(NULL, sizeof(struct proc) * most, 3, 0x4000);
-    sched.workers = sys_map(NULL, sizeof(struct worker) * (sched.max_workers + WORKERS_BEYOND), 3, 0x4000);
+    sched.procs = arena_take(sizeof(struct proc) * most, sizeof(struct proc) * nprocs);
+    sched.workers = arena_take(sizeof(struct worker) * (sched.max_workers + WORKERS_BEYOND), sizeof(struct worker));
     if (!sched.procs || !sched.workers)
         return -12;
     for (uint32_t i = 0; i < nprocs; i++) {
@@ -1144,24 +1161,30 @@ int sched_init(uint32_t most)
     return 0;
 }
 
-int sched_start(void)
+void sched_start(void)
 {
     fewer_reset();
-    sysmon_tid = (int32_t)helper_start(sysmon_main, NULL, 64 * 1024);
-    return sysmon_tid < 0 ? sysmon_tid : 0;
+    store_relaxed(&sysmon_due, 1u);
+}
+
+void sched_started(void)
+{
+    if (load_relaxed(&sysmon_due) == 1)
+        sysmon_start();
 }
 
 void sched_reset(void)
 {
-    struct uthread *us = sched.uthreads;
+    struct uthread *us = sched.uthreads_end;
     /* The old mappings (procs, workers, their stacks) are the parent's business in memory shared
      * copy-on-write; what is large and private is given back. */
     sys_unmap(sched.workers, sizeof(struct worker) * ((uint32_t)options.max_workers + 1 + WORKERS_BEYOND));
     sys_unmap(sched.procs, sizeof(struct proc) * sched.nprocs_most);
     worker_birth = (struct lock){0};
+    sysmon_due = 0;
     nhelpers = 0;
     ticks_reset();
     wire_reset();
     memset(&sched, 0, sizeof sched);
-    sched.uthreads = us;
+    sched.uthreads_end = us;
 }

@@ -316,7 +316,7 @@ struct sched {
     int64_t chain_tsc;            /* the next slot's slice while others wait (runq.c) */
     struct proc *procs;           /* [nprocs_most] */
     struct worker *workers;       /* [max_workers as it was + WORKERS_BEYOND], the slots */
-    struct uthread *uthreads;     /* [UTHREADS_MAX] */
+    struct uthread *uthreads_end; /* where slot 0 ends; see uthread_at */
 };
 
 enum { UTHREADS_MAX = 1 << 18, PROCS_MAX = 1024, WORKERS_BEYOND = 1024 };
@@ -324,6 +324,16 @@ enum { UTHREADS_MAX = 1 << 18, PROCS_MAX = 1024, WORKERS_BEYOND = 1024 };
 enum { TID_BASE = 1 << 22, TID_CLOCK = 1 << 29, TID_END = 1 << 30 };
 
 extern struct sched sched;
+#define UTHREADS_SIZE (sizeof(struct uthread) * UTHREADS_MAX)
+/* The slots of user threads, from slot 0 downwards (base/arena.h). */
+static inline struct uthread *uthread_at(uint32_t slot)
+{
+    return sched.uthreads_end - 1 - slot;
+}
+static inline uint32_t uthread_slot(const struct uthread *u)
+{
+    return (uint32_t)(sched.uthreads_end - 1 - u);
+}
 extern uint32_t sched_active; /* 1: this process is activated (entry.S reads it) */
 /* 0: every kernel thread that comes to a stub has a worker at its GS base, so that entry.S need not ask. 1 while the process
  * is dormant, and for good once the program's code runs on a thread without one. */
@@ -534,8 +544,11 @@ int sched_init(uint32_t most);
 void procs_resize(uint32_t n);
 /* So many are wanted: fewer may be in use (fewer.c). Sysmon only. */
 void procs_wanted(uint32_t n);
-int sched_start(void);  /* sysmon */
-extern int32_t sysmon_tid;
+/* sysmon is due: the first worker to be born starts it, or, where none is, sched_started. (A kernel thread more that has just
+ * begun, on the process's page tables, makes all that touches memory dearer meanwhile: where the hypervisor watches these, by
+ * 0.4 ms in the first pthread_create.) sched_started: whoever made the process's first thread has done so. */
+void sched_start(void);
+void sched_started(void);
 extern struct lock worker_birth; /* held while a worker or a helper is cloned */
 void sched_reset(void); /* in a fork child: forget everything */
 /* Kernel threads of ours that are no workers: sysmon, sigd, futexd, ticks. They never end. */

@@ -8,6 +8,7 @@
 #include "../emul/emul.h"
 
 enum {
+    FIRST_DELAY_NS = 1000000, /* nobody has blocked yet, and its looks would disturb who makes the first threads */
     MIN_DELAY_NS = 20000, /* after a proc was taken: more may be due */
     MIN_LOOKS = 10,       /* so many times; then twice as long, and so on. Each look is a switch to us and back */
     HELP_DELAY_NS = 200000, /* after other help */
@@ -242,7 +243,7 @@ static void relieve(int64_t now)
 int sysmon_main(void *arg)
 {
     (void)arg;
-    int64_t delay = MIN_DELAY_NS, trace_next = 0, second_next = 0;
+    int64_t delay = FIRST_DELAY_NS, trace_next = 0, second_next = now_ns() + NSEC_PER_SEC;
     uint64_t ticks_seen = 0;
     uint32_t idle = 0, still = 0;
     int64_t idle_since = 0;

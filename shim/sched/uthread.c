@@ -2,6 +2,7 @@
  * finds nobody. */
 #include "internal.h"
 
+#include "../base/arena.h"
 #include "../emul/emul.h"
 
 struct lock uthreads_lock;
@@ -14,10 +15,11 @@ static uint64_t xsave_stride;
 int uthreads_init(uint64_t stride)
 {
     xsave_stride = ALIGN_UP(stride, 64);
-    if (!sched.uthreads) {
-        sched.uthreads = sys_map(NULL, sizeof(struct uthread) * UTHREADS_MAX, 3, 0x4000);
-        xsave_base = sys_map(NULL, xsave_stride * UTHREADS_MAX, 3, 0x4000 /* NORESERVE */);
-        if (!sched.uthreads || !xsave_base)
+    if (!sched.uthreads_end) {
+        char *end = arena_below(), *own = end ? NULL : sys_map(NULL, UTHREADS_SIZE, 3, 0x4000 /* NORESERVE */);
+        sched.uthreads_end = (struct uthread *)(own ? own + UTHREADS_SIZE : end);
+        xsave_base = sys_map(NULL, xsave_stride * UTHREADS_MAX, 3, 0x4000);
+        if (!sched.uthreads_end || !xsave_base)
             return -12;
     }
     uthreads_lock = (struct lock){0};
@@ -46,7 +48,7 @@ struct uthread *uthread_alloc(void)
     if (u)
         free_list = u->next;
     else if (hwm < stats->nuthreads_max) {
-        u = &sched.uthreads[hwm];
+        u = uthread_at(hwm);
         uint32_t gen = u->gen;
         memset(u, 0, sizeof *u); /* in a fork child it was the parent's, perhaps in the midst of a wait */
         u->gen = gen;
@@ -133,13 +135,13 @@ struct uthread *uthread_by_tid(int tid)
 {
     if (tid >= TID_BASE && tid < TID_END) {
         uint32_t index = (uint32_t)(tid - TID_BASE) % UTHREADS_MAX;
-        if (index < hwm && load_relaxed(&sched.uthreads[index].tid) == tid)
-            return &sched.uthreads[index];
+        if (index < hwm && load_relaxed(&uthread_at(index)->tid) == tid)
+            return uthread_at(index);
         return NULL;
     }
     /* main keeps the process id; only slot 0 ever has such a tid */
-    if (hwm && tid > 0 && load_relaxed(&sched.uthreads[0].tid) == tid)
-        return &sched.uthreads[0];
+    if (hwm && tid > 0 && load_relaxed(&uthread_at(0)->tid) == tid)
+        return uthread_at(0);
     return NULL;
 }
 

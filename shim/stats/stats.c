@@ -1,5 +1,6 @@
 #include "stats.h"
 
+#include "../base/arena.h"
 #include "../base/sys.h"
 #include "../options.h"
 #include "../sched/internal.h"
@@ -42,11 +43,11 @@ struct kstat { /* struct stat of x86_64, what is needed */
 static bool dir_good(const char *dir)
 {
     struct kstat st;
-    long r = sys2(__NR_mkdir, P(dir), 0700);
-    if (r < 0 && r != -17)
-        return false;
-    if (sys2(__NR_lstat, P(dir), P(&st)) < 0)
-        return false;
+    if (sys2(__NR_lstat, P(dir), P(&st)) < 0) {
+        long r = sys2(__NR_mkdir, P(dir), 0700);
+        if ((r < 0 && r != -17 /* EEXIST: another process was faster */) || sys2(__NR_lstat, P(dir), P(&st)) < 0)
+            return false;
+    }
     return (st.mode & 0170000) == 0040000 && st.uid == (uint32_t)sys0(__NR_geteuid) &&
            (st.mode & 077) == 0;
 }
@@ -87,8 +88,12 @@ static int page_file(void)
     for (; k && *k >= '0' && *k <= '9'; k++)
         kept = kept * 10 + (*k - '0');
     keep = kept == pid;
-    sys1(__NR_unlink, P(path)); /* a stale one of an earlier process of this number */
-    int fd = (int)sys4(__NR_openat, -100, P(path), 2 | 0100 | 0200 | 02000000 | 0400000, 0600);
+    const long flags = 2 | 0100 | 0200 | 02000000 | 0400000; /* O_RDWR CREAT EXCL CLOEXEC NOFOLLOW */
+    int fd = (int)sys4(__NR_openat, -100, P(path), flags, 0600);
+    if (fd < 0) { /* a stale one of an earlier process of this number? */
+        sys1(__NR_unlink, P(path));
+        fd = (int)sys4(__NR_openat, -100, P(path), flags, 0600);
+    }
     if (fd < 0)
         path[0] = 0;
     return fd;
@@ -120,12 +125,28 @@ int stats_threads(void)
     return (int)fields[20];
 }
 
+struct layout {
+    uint64_t procs, workers, uthreads, size;
+};
+static struct layout layout_of(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads)
+{
+    struct layout l;
+    l.procs = ALIGN_UP(sizeof(struct stats_header), 64);
+    l.workers = l.procs + sizeof(struct stats_proc) * (nprocs + 1);
+    l.uthreads = ALIGN_UP(l.workers + sizeof(struct stats_worker) * nworkers, 4096);
+    l.size = ALIGN_UP(l.uthreads + sizeof(struct stats_uthread) * nuthreads, 4096);
+    return l;
+}
+
+uint64_t stats_size(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads)
+{
+    return layout_of(nprocs, nworkers, nuthreads).size;
+}
+
 int stats_init(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads)
 {
-    uint64_t procs_off = ALIGN_UP(sizeof(struct stats_header), 64);
-    uint64_t workers_off = procs_off + sizeof(struct stats_proc) * (nprocs + 1);
-    uint64_t uthreads_off = ALIGN_UP(workers_off + sizeof(struct stats_worker) * nworkers, 4096);
-    size_total = ALIGN_UP(uthreads_off + sizeof(struct stats_uthread) * nuthreads, 4096);
+    const struct layout layout = layout_of(nprocs, nworkers, nuthreads);
+    size_total = layout.size;
     int fd = options.stats ? page_file() : -1;
     if (fd >= 0 && sys2(__NR_ftruncate, fd, (long)size_total) < 0) {
         sys1(__NR_close, fd);
@@ -133,14 +154,20 @@ int stats_init(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads)
         path[0] = 0;
         fd = -1;
     }
-    long r = sys6(__NR_mmap, 0, (long)size_total, 3, fd >= 0 ? 0x1 : 0x4022, fd, 0);
+    size_t room;
+    char *there = arena_above(&room);
+    long r = fd < 0 ? 0 : sys6(__NR_mmap, P(there), (long)size_total, 3, there && room >= size_total ? 0x11 /* SHARED | FIXED */ : 0x1, fd, 0);
+    if (!r)
+        r = there && room >= size_total ? P(there) : P(sys_map(NULL, size_total, 3, 0x4000));
     if (fd >= 0)
         sys1(__NR_close, fd);
-    if (r < 0 && r > -4096)
-        return (int)r;
+    if (r <= 0 && r > -4096)
+        return r ? (int)r : -12;
+    populate((void *)r, sizeof(struct stats_header));
+    populate((char *)r + layout.uthreads, sizeof(struct stats_uthread));
     stats = (struct stats_header *)r;
     sys3(__NR_madvise, r, (long)size_total, 16 /* MADV_DONTDUMP: unlinked by then, it would be in the core file, holes and all */);
-    rings = sys_map(NULL, sizeof(struct event) * EVENT_RING * (nprocs + 1), 3, 0);
+    rings = arena_take(sizeof(struct event) * EVENT_RING * (nprocs + 1), 1);
     if (!rings)
         return -12;
     stats->version = STATS_VERSION;
@@ -149,9 +176,9 @@ int stats_init(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads)
     if (path[0] && !start_time)
         stats_threads();
     stats->start_time = path[0] ? start_time : 0;
-    stats->procs_off = procs_off;
-    stats->workers_off = workers_off;
-    stats->uthreads_off = uthreads_off;
+    stats->procs_off = layout.procs;
+    stats->workers_off = layout.workers;
+    stats->uthreads_off = layout.uthreads;
     stats->proc_stride = sizeof(struct stats_proc);
     stats->worker_stride = sizeof(struct stats_worker);
     stats->uthread_stride = sizeof(struct stats_uthread);
@@ -226,7 +253,7 @@ void stats_dump(void)
                (int)w->sysno1 - 1, w->wake, w->pub ? w->pub->state : 0);
     }
     for (uint32_t i = 0; i < stats->uthreads_hwm; i++) {
-        struct uthread *u = &sched.uthreads[i];
+        struct uthread *u = uthread_at(i);
         if (!u->tid)
             continue;
         report(LOG_ERROR, "dump: uthread %d %s wait %s 0x%lx attn %x for %ldus waitw %lx mask %lx", u->tid,

@@ -20,6 +20,8 @@ struct event *stats_ring(uint32_t i);
 
 /* Ordinary user code. 0 or -errno; never fails for want of a file. */
 int stats_init(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads);
+/* Bytes of such a page. */
+uint64_t stats_size(uint32_t nprocs, uint32_t nworkers, uint32_t nuthreads);
 /* Kernel threads of the process now, by /proc/self/stat; 0 if it cannot be read. What else the page wants from there is kept for
  * stats_init: to read it takes 50 us. */
 int stats_threads(void);
