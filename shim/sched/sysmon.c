@@ -15,6 +15,9 @@ enum {
     MID_DELAY_NS = 1000000,
     MAX_DELAY_NS = 10000000,
     STALL_NS = 100000,
+    COST_LOOKS = 16,      /* so many are measured at once */
+    COST_SHARE = 8,       /* a look is that much rarer than what it takes of a CPU, */
+    COST_MOST_NS = 500000, /* up to so rare */
     STILL_LOOKS = 16 /* without a dispatch: those that run compute */
 };
 
@@ -240,6 +243,22 @@ static void relieve(int64_t now)
     sched_wake_one();
 }
 
+/* How long we sleep at least: a look takes two or three microseconds of a CPU, and forty where a switch of kernel threads is dear (a guest of PVM);
+ * and so does what it leads to, a proc that is taken. At 20 us' distance sysmon then took a sixth of a CPU from a database with 200 connections,
+ * and a fifth of its throughput (docs/design/taking-a-proc.md). */
+static int64_t rest_least(void)
+{
+    static int64_t least, before;
+    static uint32_t looks;
+    if (++looks % COST_LOOKS == 0) {
+        int64_t cpu = own_cpu_ns(), each = (cpu - before) / COST_LOOKS * COST_SHARE;
+        if (before && cpu > before) /* in a fork child they are another thread's */
+            least += ((each < COST_MOST_NS ? each : COST_MOST_NS) - least) / 4;
+        before = cpu;
+    }
+    return least;
+}
+
 int sysmon_main(void *arg)
 {
     (void)arg;
@@ -327,8 +346,11 @@ int sysmon_main(void *arg)
         }
         if (watch && delay > STALL_NS)
             delay = STALL_NS;
+        const int64_t least = rest_least();
         if (delay > fewer_in)
             delay = fewer_in;
+        if (delay < least)
+            delay = least;
         if (!quiet && !load_relaxed(&sched.poller)) {
             int64_t min = timers_min();
             if (min != INT64_MAX && min - now < delay)
