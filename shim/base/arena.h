@@ -2,7 +2,7 @@
  *
  * A page that is touched first costs half a microsecond, and where the hypervisor keeps page tables of its own (PVM)
  * twenty, seven if it was populated before; the first page under a page table that is new 50 to 100. So what would be a
- * dozen mappings is one, ARENA_SIZE large and aligned to what one page table spans, with a table that grows downwards
+ * dozen mappings is one, aligned to what one page table spans, with a table that grows downwards
  * below it and one that grows upwards above it, whose first elements are there as well:
  *
  *                        |<--------------- one page table, 2 MiB --------------->|

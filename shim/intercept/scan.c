@@ -886,6 +886,7 @@ int intercept_scan(const struct intercept_config *config, struct intercept_plan 
         scan.rc = decode_open(config->dlopen, &reason);
         if (scan.rc && scan.is_vdso) { /* which may stay as it is */
             snprintf(report->vdso, sizeof(report->vdso), "%s", reason);
+            reason = NULL;
             scan.vdso = 0;
             scan.rc = 0;
         }
