@@ -243,7 +243,7 @@ static void relieve(int64_t now)
     sched_wake_one();
 }
 
-/* How long we sleep at least: a look takes two or three microseconds of a CPU, and forty where a switch of kernel threads is dear (a guest of PVM);
+/* How long we sleep at least: a look takes a few microseconds of a CPU, and forty where a switch of kernel threads is dear (a guest of PVM);
  * and so does what it leads to, a proc that is taken. At 20 us' distance sysmon then took a sixth of a CPU from a database with 200 connections,
  * and a fifth of its throughput (docs/design/taking-a-proc.md). */
 static int64_t rest_least(void)
