@@ -556,19 +556,27 @@ Test(intercept, known_objects_are_what_a_scan_finds)
     expect_same(&scans, &knows);
 }
 
+/* What is known of libc, to be made wrong. */
+static struct intercept_known_site wrong_sites[4096];
+static struct intercept_known wrong[2];
+
+static void wrong_begin(void)
+{
+    wrong[0] = known_objects[0];
+    cr_assert_leq(wrong[0].count, 4096);
+    memcpy(wrong_sites, wrong[0].sites, wrong[0].count * sizeof(wrong_sites[0]));
+    wrong[0].sites = wrong_sites;
+}
+
 /* Known wrongly on purpose: what is told of it must show whether it was used. */
 Test(intercept, what_is_not_the_known_object_is_scanned)
 {
-    static struct intercept_known_site sites[4096];
-    struct intercept_known wrong[2] = {known_objects[0], {.sites = NULL}};
     struct intercept_config scans = config_all, knows = config_all;
     struct intercept_report report;
     struct intercept_plan *plan;
 
-    cr_assert_leq(wrong[0].count, 4096);
-    memcpy(sites, wrong[0].sites, wrong[0].count * sizeof(sites[0]));
-    sites[1].nr = 4711;
-    wrong[0].sites = sites;
+    wrong_begin();
+    wrong_sites[1].nr = 4711;
     knows.known = wrong;
     cr_assert_eq(intercept_scan(&knows, &plan, &report), 0);
     const struct intercept_site *planned;
@@ -588,16 +596,12 @@ Test(intercept, what_is_not_the_known_object_is_scanned)
 /* By its build id it is the known object, and it is not: found out in the midst of patching, of which nothing is left then. */
 Test(intercept, text_that_is_not_the_known_objects_stays)
 {
-    static struct intercept_known_site sites[4096];
-    struct intercept_known wrong[2] = {known_objects[0], {.sites = NULL}};
     struct intercept_config scans = config_all, knows = config_all;
     struct intercept_report report;
     struct intercept_plan *plan;
 
-    cr_assert_leq(wrong[0].count, 4096);
-    memcpy(sites, wrong[0].sites, wrong[0].count * sizeof(sites[0]));
-    sites[wrong[0].count / 2].original[0] ^= 1;
-    wrong[0].sites = sites;
+    wrong_begin();
+    wrong_sites[wrong[0].count / 2].original[0] ^= 1;
     knows.known = wrong;
     cr_assert_eq(intercept_scan(&knows, &plan, &report), 0);
     cr_expect_eq(intercept_apply(plan, &report), -ESTALE);
